@@ -1,0 +1,1 @@
+"""Arrays, models and files; knows neither Slicer nor VTK nor Qt."""

@@ -1,0 +1,1 @@
+"""The panel in Slicer: widgets and settings, as thin as it can be."""

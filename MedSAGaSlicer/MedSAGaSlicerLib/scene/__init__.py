@@ -1,0 +1,1 @@
+"""Prompts, masks and volumes in an MRML scene; no Qt, the scene is always an argument."""
