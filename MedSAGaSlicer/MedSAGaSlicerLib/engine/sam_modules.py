@@ -1,0 +1,73 @@
+"""Segment-anything's building blocks, loaded without running that package's `__init__`.
+
+The package's `__init__` imports torchvision, which nothing here needs; its `modeling` folder is plain
+torch. That folder is therefore loaded as a package of its own, under a name of ours: a later, ordinary
+`import segment_anything` in the same process is left undisturbed. This is the only place that does so.
+
+Public because `engine.families`, `engine.attention` and the teaching methods are built from them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from torch import Tensor, nn
+
+from MedSAGaSlicerLib.errors import DependencyError
+
+_NAME = "MedSAGaSlicerLib.engine._segment_anything_modeling"
+
+
+def _load_modeling() -> ModuleType:
+    if _NAME in sys.modules:
+        return sys.modules[_NAME]
+    package = importlib.util.find_spec("segment_anything")
+    if package is None or not package.submodule_search_locations:
+        message = "The package segment-anything is missing: install it with pip install segment-anything"
+        raise DependencyError(message)
+    folder = Path(package.submodule_search_locations[0]) / "modeling"
+    spec = importlib.util.spec_from_file_location(
+        _NAME, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    if spec is None or spec.loader is None:
+        message = f"The package segment-anything is damaged: {folder} cannot be read; install it again"
+        raise DependencyError(message)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[_NAME] = module
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        del sys.modules[_NAME]
+        message = f"The package segment-anything is damaged ({error}); install it again"
+        raise DependencyError(message) from error
+    return module
+
+
+_modeling = _load_modeling()
+_image_encoder = sys.modules[f"{_NAME}.image_encoder"]
+_common = sys.modules[f"{_NAME}.common"]
+_transformer = sys.modules[f"{_NAME}.transformer"]
+
+ImageEncoderViT: type[nn.Module] = _modeling.ImageEncoderViT
+PromptEncoder: type[nn.Module] = _modeling.PromptEncoder
+MaskDecoder: type[nn.Module] = _modeling.MaskDecoder
+TwoWayTransformer: type[nn.Module] = _modeling.TwoWayTransformer
+Block: type[nn.Module] = _image_encoder.Block
+Attention: type[nn.Module] = _image_encoder.Attention
+PatchEmbed: type[nn.Module] = _image_encoder.PatchEmbed
+DecoderAttention: type[nn.Module] = _transformer.Attention
+TwoWayAttentionBlock: type[nn.Module] = _transformer.TwoWayAttentionBlock
+LayerNorm2d: type[nn.Module] = _common.LayerNorm2d
+MLPBlock: type[nn.Module] = _common.MLPBlock
+
+window_partition: Callable[[Tensor, int], tuple[Tensor, tuple[int, int]]] = (
+    _image_encoder.window_partition
+)
+window_unpartition: Callable[[Tensor, int, tuple[int, int], tuple[int, int]], Tensor] = (
+    _image_encoder.window_unpartition
+)
+get_rel_pos: Callable[[int, int, Tensor], Tensor] = _image_encoder.get_rel_pos
