@@ -1,0 +1,71 @@
+"""What holds for every test: fixed seeds, one thread, no network."""
+
+import os
+import random
+import socket
+import sys
+from pathlib import Path
+
+# Before anything imports torch or numpy: both read these once. Child processes inherit them.
+os.environ.update(
+    {
+        "MKL_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OPENBLAS_NUM_THREADS": "1",
+        "QT_QPA_PLATFORM": "offscreen",
+        "VTK_DEFAULT_OPENGL_WINDOW": "vtkEGLRenderWindow",
+    }
+)
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The repository's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real images, where a machine has them beside the checkout."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real images at {folder}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - third-party code draws from the global generator
+    # Only for tests that use torch: importing it takes longer than most of the others.
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse connections beyond this machine; a server inside a test may be talked to."""
+    connect = socket.socket.connect
+
+    def connect_here(self: socket.socket, address: object) -> None:
+        local = isinstance(address, (str, bytes)) or (
+            isinstance(address, tuple) and address[0] in {"127.0.0.1", "::1", "localhost"}
+        )
+        if not local:
+            msg = f"a test tried to reach {address!r}: tests run without network"
+            raise AssertionError(msg)
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
+
+
+@pytest.fixture(autouse=True)
+def _own_model_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests must neither find nor change the models that this machine's user downloaded."""
+    monkeypatch.setenv("MEDSAGA_MODELS", str(tmp_path / "models"))

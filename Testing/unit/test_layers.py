@@ -1,0 +1,42 @@
+"""Importing the library must stay cheap: Slicer does it while the person waits."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# A module that is not there yet, or was renamed, fails here: the list stays true.
+WITHOUT_TORCH = [
+    "MedSAGaSlicerLib",
+    "MedSAGaSlicerLib.errors",
+    "MedSAGaSlicerLib.engine.files",
+    "MedSAGaSlicerLib.engine.resources",
+    "MedSAGaSlicerLib.scene",
+    "MedSAGaSlicerLib.worker",
+]
+HEAVY = ["torch", "safetensors", "segment_anything", "slicer", "vtk", "qt", "PySide6"]
+
+PROBE = """
+import importlib, sys
+sys.path.insert(0, sys.argv[1])
+importlib.import_module(sys.argv[2])
+print(*sorted(set(sys.argv[3].split(",")) & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_a_light_module_leaves_torch_and_slicer_unimported(module: str, checkout: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, str(checkout / "MedSAGaSlicer"), module, ",".join(HEAVY)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+def test_the_package_itself_imports_nothing(checkout: Path) -> None:
+    source = (checkout / "MedSAGaSlicer/MedSAGaSlicerLib/__init__.py").read_text(encoding="utf-8")
+    assert "import " not in source
