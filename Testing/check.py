@@ -38,7 +38,9 @@ def _passes(name: str, command: list[str]) -> bool:
         "PYTHONPATH": str(ROOT / "MedSAGaSlicer"),
     }
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-    print(f"== {name}: {'passed' if status == 0 else 'FAILED'}, {time.perf_counter() - start:.1f} s")
+    print(
+        f"== {name}: {'passed' if status == 0 else 'FAILED'}, {time.perf_counter() - start:.1f} s"
+    )
     return status == 0
 
 

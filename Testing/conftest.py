@@ -5,6 +5,7 @@ import random
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 # Before anything imports torch or numpy: both read these once. Child processes inherit them.
 os.environ.update(
@@ -28,6 +29,13 @@ ROOT = Path(__file__).resolve().parent.parent
 def checkout() -> Path:
     """The repository's folder."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def project(checkout: Path) -> dict[str, Any]:
+    """The table [project] of pyproject.toml."""
+    tomllib = pytest.importorskip("tomllib", reason="part of Python since 3.11")
+    return tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 @pytest.fixture(scope="session")
