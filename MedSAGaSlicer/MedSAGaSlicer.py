@@ -1,0 +1,109 @@
+"""The module as Slicer sees it: four classes that hand everything on to MedSAGaSlicerLib.
+
+The library is imported when the panel is opened, never here: an error in it shows up in the module
+and not at Slicer's start.
+"""
+
+import sys
+import unittest
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+
+class MedSAGaSlicer(ScriptedLoadableModule):
+    """What the module list and the help section show."""
+
+    def __init__(self, parent):
+        super().__init__(parent)
+        parent.title = _("MedSAGaSlicer")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = ["Segmentations", "SegmentEditor", "Markups"]
+        parent.contributors = ["The MedSAGaSlicer authors"]
+        parent.helpText = _(
+            "Click a point or drag a box in a slice view and the mask is there. Correct a few "
+            "slices, confirm them, and teach the model from them while you go on annotating."
+        )
+        parent.acknowledgementText = _(
+            "Built on Segment Anything (Meta AI), its medical relatives, and GaLore."
+        )
+
+
+class MedSAGaSlicerWidget(ScriptedLoadableModuleWidget):
+    """Keeps the panel and passes Slicer's life-cycle calls to it."""
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self.logic = None
+        self.panel = None
+
+    def setup(self):
+        """Build the panel; called once, when the module is first opened."""
+        super().setup()
+        from MedSAGaSlicerLib.gui.widget import Panel
+
+        root = slicer.util.loadUI(self.resourcePath("UI/MedSAGaSlicer.ui"))
+        self.layout.addWidget(root)
+        root.setMRMLScene(slicer.mrmlScene)
+        self.logic = MedSAGaSlicerLogic()
+        self.panel = Panel(slicer.util.childWidgetVariables(root))
+
+    def enter(self):
+        """Called each time the module is shown."""
+        if self.panel:
+            self.panel.enter()
+
+    def exit(self):
+        """Called each time the module is left."""
+        if self.panel:
+            self.panel.exit()
+
+    def cleanup(self):
+        """Called before a reload and when Slicer closes."""
+        if self.panel:
+            self.panel.cleanup()
+
+    def onReload(self):
+        """Forget the library first: Slicer's reload only runs this file again."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "MedSAGaSlicerLib"]:
+            del sys.modules[name]
+        super().onReload()
+
+
+class MedSAGaSlicerLogic(ScriptedLoadableModuleLogic):
+    """The way in for other modules and for Slicer's Python console."""
+
+
+class MedSAGaSlicerTest(ScriptedLoadableModuleTest):
+    """Runs the checkout's GUI tests where there is a checkout, else a smoke test."""
+
+    def setUp(self):
+        """Start from an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Called by "Reload and Test" and by the extension's build."""
+        self.setUp()
+        self.test_the_panel_opens()
+        folder = Path(__file__).resolve().parent.parent / "Testing" / "gui"
+        if not folder.is_dir():
+            return
+        tests = unittest.defaultTestLoader.discover(str(folder), pattern="*_test.py")
+        result = unittest.TextTestRunner(verbosity=2).run(tests)
+        self.assertTrue(result.wasSuccessful())
+
+    def test_the_panel_opens(self):
+        """Opening the module shows the panel, with the library's version in it."""
+        from MedSAGaSlicerLib import __version__
+
+        slicer.util.selectModule("MedSAGaSlicer")
+        widget = slicer.util.getModuleWidget("MedSAGaSlicer")
+        self.assertIn(__version__, widget.panel.ui.versionLabel.text)

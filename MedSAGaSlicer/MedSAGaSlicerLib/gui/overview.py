@@ -1,0 +1,37 @@
+"""What is installed and which models are here, in words; without Qt and without importing torch."""
+
+from importlib import metadata
+
+from MedSAGaSlicerLib.engine import registry
+from MedSAGaSlicerLib.engine.resources import resource_path
+
+
+def missing_packages() -> tuple[str, ...]:
+    """Names of the packages that the workers need and this Python lacks.
+
+    Looked up in the packages' metadata: importing torch would take seconds and its libraries.
+    """
+    lines = resource_path("requirements.txt").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(">=")[0] for line in lines if line and not line.startswith("#")]
+    return tuple(name for name in ["torch", *names] if not _has(name))
+
+
+def model_rows() -> tuple[tuple[str, str, str], ...]:
+    """Name, presence and licence of every known model, the shipped one first."""
+    return tuple((entry.name, _presence(entry), entry.licence) for entry in registry.entries())
+
+
+def _presence(entry: registry.ModelEntry) -> str:
+    if registry.installed(entry):
+        return "present"
+    if entry.downloadable and entry.size:
+        return f"download, {entry.size / 1e6:.0f} MB"
+    return "missing" if entry.shipped else "local file"
+
+
+def _has(distribution: str) -> bool:
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
