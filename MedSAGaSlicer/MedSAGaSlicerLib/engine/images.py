@@ -146,7 +146,10 @@ def _one_frame(
         frame = 0
     if frame is None:
         kind = "values a voxel" if values else "frames (it is 4-D)"
-        msg = f"The image {path} has {count} {kind}. Choose one with --frame 0 to {count - 1}."
+        msg = (
+            f"The image {path} has {count} {kind}. Choose one, 0 to {count - 1}; "
+            "`medsaga segment` takes it as --frame."
+        )
         raise InputError(msg)
     if not 0 <= frame < count:
         msg = f"The image {path} has frames 0 to {count - 1}; --frame {frame} is none of them."

@@ -1,0 +1,95 @@
+"""From a volume and prompts to masks: the work behind `medsaga segment`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from MedSAGaSlicerLib.engine.geometry import slice_of
+from MedSAGaSlicerLib.engine.intensity import Normalisation, is_constant, measure
+from MedSAGaSlicerLib.engine.progress import Progress, silent
+from MedSAGaSlicerLib.engine.prompts import Prompts, check_inside
+from MedSAGaSlicerLib.engine.segmentation_file import SegmentMask
+from MedSAGaSlicerLib.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from MedSAGaSlicerLib.engine.embedding import Embedding
+    from MedSAGaSlicerLib.engine.images import Volume
+    from MedSAGaSlicerLib.engine.predictor import Prediction
+    from MedSAGaSlicerLib.engine.prompts import SegmentPrompts
+
+
+class SlicePredictor(Protocol):
+    """What segmenting and evaluating ask of a model; `engine.predictor.Predictor` is one."""
+
+    def encode(self, image: NDArray[np.uint8]) -> Embedding:
+        """Embed a normalised slice, (rows, columns) or (rows, columns, 3)."""
+
+    def predict(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        previous_logits: NDArray[np.float32] | None = None,
+    ) -> Prediction:
+        """The mask of the prompted object on an embedded slice."""
+
+
+def volume_normalisation(volume: Volume) -> Normalisation:
+    """The one normalisation of a volume, refusing images that show nothing.
+
+    Raises:
+        InputError: all voxels are equal, or none is finite.
+    """
+    normalisation = measure(volume.array_kji, volume.modality)
+    if is_constant(volume.array_kji):
+        size = " x ".join(map(str, volume.geometry.shape_ijk))
+        msg = (
+            f"The image {volume.path} ({size} voxels) has the same value everywhere: there is "
+            "nothing to segment. Check that it is the right file."
+        )
+        raise InputError(msg)
+    return normalisation
+
+
+def segment(
+    volume: Volume,
+    segments: tuple[SegmentPrompts, ...],
+    predictor: SlicePredictor,
+    progress: Progress = silent,
+) -> list[SegmentMask]:
+    """Segment the prompted slices of a volume; all other slices stay empty.
+
+    Each slice is encoded once, however many segments have prompts on it. Slices of several axes
+    are united. Segments may overlap: each keeps all of its voxels.
+
+    Raises:
+        InputError: a prompt lies outside the volume, or the image shows nothing.
+    """
+    check_inside(segments, volume.geometry, is_2d=volume.is_2d)
+    normalisation = volume_normalisation(volume)
+    masks = [np.zeros(volume.geometry.shape_kji, bool) for _ in segments]
+    wanted: dict[tuple[str, int], list[tuple[int, Prompts]]] = {}
+    for number, entry in enumerate(segments):
+        for place in entry.slices:
+            wanted.setdefault((place.axis, place.index), []).append((number, place.prompts))
+    for done, ((axis, index), prompts) in enumerate(wanted.items()):
+        progress(done, len(wanted), f"slice {axis} {index}")
+        embedding = predictor.encode(normalised_slice(volume.array_kji, normalisation, axis, index))
+        for number, prompt in prompts:
+            prediction = predictor.predict(embedding, prompt)
+            slice_of(masks[number], axis, index)[...] |= prediction.mask
+    progress(len(wanted), len(wanted), "done")
+    return [
+        SegmentMask(entry.name, entry.color, mask)
+        for entry, mask in zip(segments, masks, strict=True)
+    ]
+
+
+def normalised_slice(
+    array_kji: NDArray[Any], normalisation: Normalisation, axis: str, index: int
+) -> NDArray[np.uint8]:
+    """One slice as models take it: uint8, (rows, columns) or (rows, columns, 3), contiguous."""
+    return np.ascontiguousarray(normalisation.apply(slice_of(array_kji, axis, index)))
