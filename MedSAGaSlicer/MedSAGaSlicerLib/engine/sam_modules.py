@@ -1,10 +1,9 @@
 """Segment-anything's building blocks, loaded without running that package's `__init__`.
 
-The package's `__init__` imports torchvision, which nothing here needs; its `modeling` folder is plain
-torch. That folder is therefore loaded as a package of its own, under a name of ours: a later, ordinary
-`import segment_anything` in the same process is left undisturbed. This is the only place that does so.
-
-Public because `engine.families`, `engine.attention` and the teaching methods are built from them.
+The package's `__init__` imports torchvision, which nothing here needs; its `modeling` folder is
+plain torch. That folder is therefore loaded as a package of its own, under a name of ours: a later,
+ordinary `import segment_anything` in the same process is left undisturbed. This is the only place
+that does so.
 """
 
 from __future__ import annotations
@@ -27,23 +26,23 @@ def _load_modeling() -> ModuleType:
         return sys.modules[_NAME]
     package = importlib.util.find_spec("segment_anything")
     if package is None or not package.submodule_search_locations:
-        message = "The package segment-anything is missing: install it with pip install segment-anything"
-        raise DependencyError(message)
+        msg = "The package segment-anything is missing; run pip install segment-anything"
+        raise DependencyError(msg)
     folder = Path(package.submodule_search_locations[0]) / "modeling"
     spec = importlib.util.spec_from_file_location(
         _NAME, folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
     if spec is None or spec.loader is None:
-        message = f"The package segment-anything is damaged: {folder} cannot be read; install it again"
-        raise DependencyError(message)
+        msg = f"The package segment-anything is damaged: {folder} cannot be read; install it again"
+        raise DependencyError(msg)
     module = importlib.util.module_from_spec(spec)
     sys.modules[_NAME] = module
     try:
         spec.loader.exec_module(module)
     except ImportError as error:
         del sys.modules[_NAME]
-        message = f"The package segment-anything is damaged ({error}); install it again"
-        raise DependencyError(message) from error
+        msg = f"The package segment-anything is damaged ({error}); install it again"
+        raise DependencyError(msg) from error
     return module
 
 
