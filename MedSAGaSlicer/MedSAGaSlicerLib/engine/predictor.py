@@ -1,0 +1,271 @@
+"""From a slice and prompts to a mask: encode once, predict often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from MedSAGaSlicerLib.engine import registry
+from MedSAGaSlicerLib.engine.attention import fuse_attention
+from MedSAGaSlicerLib.engine.checkpoints import encoder_fingerprint, load_model
+from MedSAGaSlicerLib.engine.embedding import Embedding
+from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel
+from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
+from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.errors import DependencyError, InputError
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the model makes of prompts.
+
+    Attributes:
+        mask: bool (rows, columns), in the slice's own grid.
+        logits: float32 (h, w), the decoder's own square grid, which covers the encoder's input;
+            positive inside. May be given back as the mask prompt of a correction.
+        score: the model's guess of the mask's intersection over union with the truth, about 0 to 1.
+    """
+
+    mask: npt.NDArray[np.bool_]
+    logits: Logits
+    score: float
+
+
+class Predictor:
+    """A model ready to segment.
+
+    `encode` and `predict` keep no state: they may be called from different threads.
+    """
+
+    def __init__(self, model: SamModel, device: str | torch.device = "cpu") -> None:
+        """Take over a model: it moves to the device, in evaluation mode, with fused attention.
+
+        Parameter names and values stay as they are.
+        """
+        self.model = model.to(device).eval()
+        self.device = torch.device(device)
+        self._rules = preprocessing_of(model.family, model.input_size)
+        fuse_attention(model.image_encoder)
+        with torch.inference_mode():
+            # The same for every prediction; the reference recomputes it each time.
+            self._position: Tensor = model.prompt_encoder.get_dense_pe()  # type: ignore[operator]
+
+    @cached_property
+    def encoder_key(self) -> str:
+        """Names what an embedding depends on besides the slice: encoder weights, preprocessing.
+
+        Models that share their encoder and differ in the decoder share the key.
+        """
+        return f"{encoder_fingerprint(self.model)}-{self._rules.name}-{self._rules.input_size}"
+
+    def encode(self, pixels: npt.NDArray[np.uint8]) -> Embedding:
+        """Encode one slice; as `encode_batch`."""
+        return self.encode_batch([pixels])[0]
+
+    def encode_batch(self, slices: Sequence[npt.NDArray[np.uint8]]) -> list[Embedding]:
+        """Encode slices in one go; they may differ in size. Memory grows with their number.
+
+        Args:
+            slices: uint8, (rows, columns) or (rows, columns, 3) in RGB order, normalised to the
+                full range of grey levels (`engine.intensity`). Values that are not finite have no
+                place here: the normalisation replaces them.
+
+        Returns:
+            Embeddings with float32 features (channels, h, w).
+
+        Raises:
+            InputError: an array is not such a slice.
+        """
+        if not slices:
+            return []
+        images = torch.stack([self._rules.prepare(pixels)[0] for pixels in slices])
+        with torch.inference_mode():
+            features = self.model.image_encoder(images.to(self.device)).float().cpu().numpy()
+        return [
+            Embedding(features[at], (pixels.shape[0], pixels.shape[1]), self.encoder_key)
+            for at, pixels in enumerate(slices)
+        ]
+
+    def predict(
+        self, embedding: Embedding, prompts: Prompts, previous_logits: Logits | None = None
+    ) -> Prediction:
+        """Segment one object on an encoded slice.
+
+        A single positive point is ambiguous: of the model's three answers the one with the highest
+        score is taken. Otherwise the answer is the single mask the model gives for clear prompts.
+
+        Args:
+            embedding: from a predictor with the same `encoder_key`; float16 or float32.
+            prompts: in the slice's coordinates (column, row).
+            previous_logits: `logits` of an earlier prediction on this slice, to be corrected.
+
+        Raises:
+            InputError: there is nothing to go by, a prompt lies outside the slice, or embedding or
+                logits are not this model's.
+        """
+        prompts.validate(embedding.size)
+        if prompts.is_empty and previous_logits is None:
+            msg = "There is no prompt: give a point, a box, or the logits of an earlier prediction"
+            raise InputError(msg)
+        self._check(embedding)
+        frame = self._rules.frame(embedding.size)
+        alone = len(prompts.points) == 1 and prompts.box is None and previous_logits is None
+        ambiguous = alone and prompts.positive[0]
+        with torch.inference_mode():
+            logits, scores = self._decode(embedding, prompts, previous_logits, frame, ambiguous)
+            best = int(scores.argmax())
+            return Prediction(
+                mask=self._rules.mask(logits[best], frame),
+                logits=logits[best].float().cpu().numpy(),
+                score=float(scores[best]),
+            )
+
+    def _decode(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        previous_logits: Logits | None,
+        frame: SliceFrame,
+        ambiguous: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (n, h, w) and scores (n,): three if ambiguous, otherwise one."""
+        points, box = None, None
+        if prompts.points:
+            places = self._rules.points(np.array(prompts.points, np.float64), frame)
+            labels = torch.tensor(prompts.positive, dtype=torch.int32)
+            points = places[None].to(self.device), labels[None].to(self.device)
+        if prompts.box is not None:
+            box = self._rules.box(np.array(prompts.box, np.float64), frame)[None].to(self.device)
+        sparse, dense = self.model.prompt_encoder(
+            points=points, boxes=box, masks=self._mask_prompt(previous_logits)
+        )
+        logits, scores = self.model.mask_decoder(
+            image_embeddings=self._features(embedding),
+            image_pe=self._position,
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=ambiguous,
+        )
+        return logits[0], scores[0]
+
+    def _features(self, embedding: Embedding) -> Tensor:
+        # A copy: cached features may be read-only, and half precision has to be widened anyway.
+        features = np.array(embedding.features, np.float32)
+        return torch.from_numpy(features)[None].to(self.device)
+
+    def _mask_prompt(self, logits: Logits | None) -> Tensor | None:
+        if logits is None:
+            return None
+        side = self.model.logits_size
+        if logits.shape != (side, side) or not np.isfinite(logits).all():
+            msg = (
+                f"The earlier logits have the shape {logits.shape}; this model takes finite ones "
+                f"of ({side}, {side}), as `Prediction.logits` has them"
+            )
+            raise InputError(msg)
+        maps = torch.from_numpy(np.array(logits, np.float32))[None, None].to(self.device)
+        return torch.sigmoid(maps) if self._rules.mask_probabilities else maps
+
+    def _check(self, embedding: Embedding) -> None:
+        if embedding.encoder != self.encoder_key:
+            msg = (
+                "The embedding was made by another encoder or preprocessing than this model's "
+                f"({self.model.family}); encode the slice with this one"
+            )
+            raise InputError(msg)
+
+
+def load_predictor(
+    name_or_path: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
+    folder: Path | None = None,
+) -> Predictor:
+    """Load a model by its registered name, or from a weight file.
+
+    Args:
+        name_or_path: a name of the registry; a path; or `family:path` for a file whose tensors fit
+            several families, as `medsam_vit_b:/models/mine.pth`.
+        device: `auto` (the first CUDA device if there is one, otherwise the CPU), `cpu`, `cuda`,
+            `cuda:1`, or `mps` (untested).
+        threads: of torch on the CPU, for the whole process; None leaves them as they are.
+        folder: of downloaded models; by default `registry.model_folder()`.
+
+    Raises:
+        InputError: no such name, file or device, or the model is not on this machine yet.
+        CheckpointError: the file's weights cannot be used.
+        DependencyError: this torch has no such device.
+    """
+    if threads is not None:
+        if threads < 1:
+            msg = f"{threads} threads were asked for; at least one is needed"
+            raise InputError(msg)
+        torch.set_num_threads(threads)
+    chosen = choose_device(device)
+    path, family = _find(str(name_or_path), folder)
+    return Predictor(load_model(path, family), chosen)
+
+
+def choose_device(device: str) -> torch.device:
+    """Turn the name of a device into one that this machine has.
+
+    Raises:
+        InputError: the name is none.
+        DependencyError: the device, or torch's support for it, is missing.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        msg = f"The device {device!r} is unknown; choose auto, cpu, cuda, cuda:N or mps"
+        raise InputError(msg) from error
+    present: dict[str, Any] = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (chosen.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if chosen.type not in present:
+        msg = f"The device {device!r} is not supported; choose auto, cpu, cuda, cuda:N or mps"
+        raise InputError(msg)
+    if not present[chosen.type]:
+        msg = (
+            f"The device {device!r} is not there, or the installed torch cannot use it; choose "
+            "cpu, or install a torch built for it"
+        )
+        raise DependencyError(msg)
+    return chosen
+
+
+def _find(name_or_path: str, folder: Path | None) -> tuple[Path, str | None]:
+    """The weight file, and the family if it is known beforehand."""
+    start, colon, rest = name_or_path.partition(":")
+    if colon and start in FAMILIES:
+        return Path(rest).expanduser(), start
+    path = Path(name_or_path).expanduser()
+    names = [entry.name for entry in registry.entries()]
+    # A name of the registry wins over a file of that name in the working folder: ./name is a file.
+    if name_or_path not in names and (path.exists() or path.suffix or len(path.parts) > 1):
+        return path, None
+    wanted = registry.entry(name_or_path)
+    present = registry.installed(wanted, folder)
+    if present is None:
+        target = registry.path_of(wanted, folder)
+        remedy = (
+            "download it first; `medsaga models` lists what is there"
+            if wanted.downloadable
+            else f"get it from {wanted.source} and put it there"
+        )
+        msg = f"The model {wanted.name} is not on this machine ({target}): {remedy}"
+        raise InputError(msg)
+    return present, wanted.family
