@@ -1,16 +1,32 @@
 """The parent's end of the inference worker: ask, poll, never wait unless told to."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from MedSAGaSlicerLib.engine.prompts import Prompts
-from MedSAGaSlicerLib.worker.events import Event
+from MedSAGaSlicerLib.errors import InputError, WorkerError
+from MedSAGaSlicerLib.worker.channel import Channel, ConnectionLostError
+from MedSAGaSlicerLib.worker.events import Decoded, Died, Encoded, Event, Restarted
+from MedSAGaSlicerLib.worker.launch import python_command
+from MedSAGaSlicerLib.worker.ledger import Ledger
+from MedSAGaSlicerLib.worker.payloads import Pixels, pack_pixels, pack_prompts
+from MedSAGaSlicerLib.worker.protocol import VERSION, frame
+from MedSAGaSlicerLib.worker.requests import (
+    AskStats,
+    ClearCache,
+    Decode,
+    Encode,
+    Load,
+    PixelSource,
+    describe,
+)
 
-Pixels = npt.NDArray[np.uint8]
-PixelSource = Callable[[], Pixels]
+# A launcher that was killed shows by no pipe: look for it now and then while waiting.
+_LOOK_S = 0.05
 
 
 class InferenceClient:
@@ -20,10 +36,8 @@ class InferenceClient:
     calls by a timer (10 ms while ``busy``, 100 ms otherwise) and a script through ``wait``.
     Pixels are uint8, (rows, columns) or (rows, columns, 3), one slice, already normalised.
     ``key`` is always ``engine.embedding_key.slice_key(pixels)``: the same pixels, the same key,
-    whatever the model. Prompts are in that slice's (column, row) coordinates.
-
-    There are no threads in here and nothing of Qt, Slicer or torch. All methods must be called
-    from one thread.
+    whatever the model. Prompts are in that slice's (column, row) coordinates. All methods must
+    be called from one thread.
 
         client = InferenceClient(model="starter")
         client.start()
@@ -61,7 +75,21 @@ class InferenceClient:
         worker has to introduce itself, ``silence_limit_s`` the longest it may leave a sign of
         life unanswered before it is taken for hung.
         """
-        raise NotImplementedError
+        self._make_channel = partial(
+            Channel,
+            python_command() if command is None else list(command),
+            environment=environment,
+            start_limit_s=start_limit_s,
+            silence_limit_s=silence_limit_s,
+        )
+        cache = {"folder": cache_folder, "ram_bytes": ram_bytes, "disk_bytes": disk_bytes}
+        self._hello: dict[str, Any] = {"protocol": VERSION, "predictor": predictor, "cache": cache}
+        self._hello |= {"device": device, "threads": threads}
+        self._load = Load(0, model, adapter)
+        self._events: list[Event] = []
+        self._ledger = Ledger(self._send, self._events.append)
+        self._channel: Channel | None = None
+        self._introduced = False
 
     def start(self) -> int:
         """Start the worker and have it load the model; the request number of the ``Ready``.
@@ -72,14 +100,22 @@ class InferenceClient:
         Raises:
             WorkerError: the command cannot be run.
         """
-        raise NotImplementedError
+        if self._channel is None:
+            self._load = replace(self._load, number=self._ledger.next_number())
+            self._open()
+            self._ledger.ask(self._load)
+        return self._load.number
 
     def stop(self, grace_s: float = 2.0) -> None:
         """End the worker and whatever it started; no process is left. May be called twice.
 
         Nothing is reported of requests still under way. Takes up to ``grace_s`` seconds.
         """
-        raise NotImplementedError
+        if self._channel is not None:
+            self._send(frame("shutdown"))
+            self._channel.close(grace_s)
+        self._channel = None
+        self._ledger.forget_all()
 
     def load_model(self, model: str, adapter: str | None = None) -> int:
         """Switch the model; answered by ``Ready`` or ``Failed`` (then the old one stays).
@@ -88,7 +124,10 @@ class InferenceClient:
         model never arrive after this call. Ask anew for what is wanted, at once if you like.
         Logits ids stay valid: what they stand for is decoded anew by the new model when needed.
         """
-        raise NotImplementedError
+        self._ledger.forget_all()
+        self._events[:] = [e for e in self._events if not isinstance(e, Encoded | Decoded)]
+        self._load = Load(self._ledger.next_number(), model, adapter)
+        return self.start() if self._channel is None else self._ledger.ask(self._load)
 
     def encode(self, key: str, pixels: Pixels) -> int:
         """Embed a slice the person looks at; answered by ``Encoded`` or ``Failed``.
@@ -96,7 +135,9 @@ class InferenceClient:
         Goes before all prefetching. A slice that is being embedded already, or is in the cache,
         is not embedded again. ``pixels`` is copied.
         """
-        raise NotImplementedError
+        shape, body = pack_pixels(pixels)
+        number = self._number()
+        return self._ledger.ask(Encode(number, key, shape, body, told_as=number))
 
     def prefetch(self, slices: Sequence[tuple[str, PixelSource]]) -> int:
         """Embed slices while there is nothing better to do, in this order.
@@ -107,7 +148,7 @@ class InferenceClient:
         A source is called once, from ``poll`` or ``wait``, shortly before its turn; when it
         raises ``InputError`` the slice gets a ``Failed`` and the rest goes on.
         """
-        raise NotImplementedError
+        return self._ledger.prefetch(self._number(), slices)
 
     def decode(
         self,
@@ -127,27 +168,39 @@ class InferenceClient:
         Raises:
             InputError: ``previous`` was released or never asked for.
         """
-        raise NotImplementedError
+        refined = None if previous is None else self._ledger.refinable.get(previous)
+        if previous is not None and refined is None:
+            msg = f"There is no answer {previous} to refine: it failed, was released or cancelled."
+            raise InputError(msg)
+        packed = pack_prompts(prompts)
+        return self._ledger.ask(Decode(self._number(), key, packed, pixels, refined))
 
     def cancel(self, request: int) -> None:
         """Forget a request: no event of it will come. One already answered is left alone."""
-        raise NotImplementedError
+        self._ledger.cancel(request)
 
     def release(self, logits_id: int) -> None:
         """Say that no further ``decode`` will refine this answer; its memory is given back."""
-        raise NotImplementedError
+        if self._ledger.refinable.pop(logits_id, None) is not None:
+            self._send(frame("release", logits_id=logits_id))
 
     def stats(self) -> int:
         """Ask for figures (cache sizes, hits, queue lengths); answered by ``Stats``."""
-        raise NotImplementedError
+        return self._ledger.ask(AskStats(self._number()))
 
     def clear_cache(self) -> int:
         """Delete every embedding from memory and disk; answered by ``Stats``."""
-        raise NotImplementedError
+        return self._ledger.ask(ClearCache(self._number()))
 
     def poll(self) -> list[Event]:
         """Send what can be sent, read what has come, and return the news. Never blocks."""
-        raise NotImplementedError
+        try:
+            self._exchange()
+        except ConnectionLostError as lost:
+            self._recover(lost)
+        news = self._events[:]
+        self._events.clear()
+        return news
 
     def wait(self, request: int | None = None, timeout_s: float | None = None) -> list[Event]:
         """Poll until ``request`` is answered; without one, until nothing but prefetch is left.
@@ -158,24 +211,90 @@ class InferenceClient:
         Raises:
             WorkerError: ``timeout_s`` passed; the news so far comes with the next ``poll``.
         """
-        raise NotImplementedError
+        limit = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        news = self.poll()
+        ledger = self._ledger
+        while self._channel and (ledger.busy if request is None else ledger.owes(request)):
+            left_s = limit - time.monotonic()
+            if left_s <= 0:
+                self._events[:0] = news
+                what = describe(ledger.outstanding.values())
+                msg = f"The worker did not answer within {timeout_s:g} s while {what}."
+                raise WorkerError(msg)
+            self._channel.wait(min(left_s, _LOOK_S))
+            news += self.poll()
+        return news
 
     @property
     def running(self) -> bool:
         """Whether the worker is up, starting, or being started again."""
-        raise NotImplementedError
+        return self._channel is not None
 
     @property
     def busy(self) -> bool:
         """Whether an answer other than to ``prefetch`` is outstanding."""
-        raise NotImplementedError
+        return self._ledger.busy
 
     @property
     def prefetching(self) -> bool:
         """Whether slices of the prefetch list are still without an embedding."""
-        raise NotImplementedError
+        return self._ledger.prefetching
 
-    @property
-    def log_path(self) -> Path | None:
-        """Where the worker's standard error goes while it runs."""
-        raise NotImplementedError
+    def _number(self) -> int:
+        if self._channel is None:
+            msg = "The worker is not running. Start it first."
+            raise WorkerError(msg)
+        return self._ledger.next_number()
+
+    def _send(self, data: bytes) -> None:
+        # Before the handshake nothing is sent: all that is outstanding follows the hello.
+        if self._channel is not None and self._introduced:
+            self._channel.send(data)
+
+    def _open(self) -> None:
+        self._introduced = False
+        self._channel = self._make_channel()
+
+    def _exchange(self) -> None:
+        if self._channel is None:
+            return
+        ledger = self._ledger
+        messages = self._channel.poll(expecting=bool(ledger.outstanding))
+        if self._channel.greeting is not None and not self._introduced:
+            self._introduce(self._channel)
+        try:
+            for message in messages:
+                ledger.take(message)
+        except WorkerError as error:
+            raise ConnectionLostError(str(error), restart=True) from error
+        ledger.feed()
+
+    def _introduce(self, channel: Channel) -> None:
+        self._introduced = True
+        fields = {**self._hello, **self._load.fields(), "request": self._load.number}
+        channel.send(frame("hello", **fields))
+        for request in self._ledger.outstanding.values():
+            if request is not self._load:
+                channel.send(request.frame())
+
+    def _recover(self, lost: ConnectionLostError) -> None:
+        if self._channel is None:
+            return
+        status, stderr = self._channel.close(grace_s=0.0)
+        self._channel = None
+        ledger = self._ledger
+        doing = describe(ledger.outstanding.values())
+        problem = str(lost)
+        # The model is loaded first, whether or not somebody still waits for it.
+        ledger.outstanding = {self._load.number: self._load, **ledger.outstanding}
+        if lost.restart and ledger.allowance.take(ledger.outstanding):
+            try:
+                self._open()
+            except WorkerError as error:
+                problem = str(error)
+            else:
+                self._events.append(Restarted(doing, status, stderr))
+                return
+        message = f"{problem} It was {doing}."
+        ledger.fail_all(message)
+        self._events.append(Died(message, status, stderr))

@@ -1,0 +1,297 @@
+"""What the worker does with each message; torch comes in only through the predictor it is given."""
+
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from MedSAGaSlicerLib import __version__
+from MedSAGaSlicerLib.engine.embedding import Embedding
+from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache, default_folder
+from MedSAGaSlicerLib.engine.embedding_key import slice_key
+from MedSAGaSlicerLib.errors import CheckpointError, DependencyError, InputError, MedSAGaError
+from MedSAGaSlicerLib.worker.loaded_model import LoadedModel, default_threads, load
+from MedSAGaSlicerLib.worker.payloads import pack_mask, unpack_pixels, unpack_prompts
+from MedSAGaSlicerLib.worker.protocol import Message, frame
+from MedSAGaSlicerLib.worker.scheduler import PREFETCH, SWITCH, VISIBLE, Job, Lane
+
+Header = dict[str, Any]
+
+
+@dataclass(eq=False)
+class _Encoding:
+    """A slice on its way through the encoder: who asked, and which decodes wait for it."""
+
+    job: Job
+    requests: set[int] = field(default_factory=set)
+    decodes: list[Header] = field(default_factory=list)
+
+
+class Service:
+    """Turns requests into answers on two lanes.
+
+    While a model is being loaded, whatever needs one is held back and done afterwards in the
+    order it came: nobody gets an answer of the former model.
+    """
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        """``send`` takes the bytes of one frame; it is called from several threads."""
+        self._send = send
+        self._lock = threading.RLock()
+        self._decode_lane, self._encode_lane = Lane("decode"), Lane("encode")
+        self._decodes: dict[int, Job] = {}
+        self._encodings: dict[str, _Encoding] = {}
+        self._held: list[Message] = []
+        self._loading = 0
+        self._model: LoadedModel | None = None
+        self._hello: Header = {}
+        self._cache = EmbeddingCache(None)
+        self._told_problem: str | None = None
+        self._counts = {"encoded": 0, "decoded": 0, "cached": 0}
+        self._handlers: dict[str, Callable[[Message], None]] = {
+            "hello": self._on_hello,
+            "load": self._on_load,
+            "encode": self._on_encode,
+            "prefetch": self._on_prefetch,
+            "decode": self._on_decode,
+            "release": self._on_release,
+            "cancel": self._on_cancel,
+            "stats": self._on_stats,
+            "clear_cache": self._on_clear_cache,
+            "ping": lambda _: self._say("pong"),
+        }
+
+    def handle(self, message: Message) -> None:
+        """Do what a message asks, or queue it; failures are answered, never raised."""
+        request = message.header.get("request")
+        with self._lock:
+            if self._loading and message.type in ("encode", "prefetch", "decode"):
+                self._held.append(message)
+            elif message.type in self._handlers:
+                self._guard(partial(self._handlers[message.type], message), lambda: [request])
+            else:
+                text = f"This worker ({__version__}) does not know the message {message.type!r}."
+                self._fail(request, "unknown_message", text)
+
+    def _on_hello(self, message: Message) -> None:
+        self._hello = message.header
+        cache = message.header["cache"]
+        folder = Path(cache["folder"]) if cache["folder"] else default_folder()
+        self._cache = EmbeddingCache(
+            folder, ram_bytes=cache["ram_bytes"], disk_bytes=cache["disk_bytes"]
+        )
+        self._on_load(message)
+
+    def _on_load(self, message: Message) -> None:
+        self._loading += 1
+        self._encode_lane.add(partial(self._run_load, message.header), SWITCH)
+
+    def _run_load(self, header: Header) -> None:
+        self._guard(partial(self._load, header), lambda: [header["request"]])
+        with self._lock:
+            self._loading -= 1
+            if not self._loading:
+                held, self._held = self._held, []
+                for message in held:
+                    self.handle(message)
+
+    def _load(self, header: Header) -> None:
+        begin = time.perf_counter()
+        name, adapter, device = header["model"], header["adapter"], self._hello["device"]
+        threads = self._hello["threads"] or default_threads()
+        predictor = load(self._hello["predictor"], name, adapter, device, threads)
+        model = LoadedModel(predictor)
+        with self._lock:
+            self._model = model
+        self._say(
+            "ready",
+            request=header["request"],
+            model=name,
+            adapter=adapter,
+            device=str(getattr(predictor, "device", device)),
+            encoder=model.encoder,
+            threads=threads,
+            version=__version__,
+            milliseconds=_since(begin),
+        )
+
+    def _on_encode(self, message: Message) -> None:
+        header = message.header
+        key, request = header["key"], header["request"]
+        priority = PREFETCH if header.get("prefetch") else VISIBLE
+        encoding = self._encodings.get(key)
+        if encoding is None and self._cache.contains(key, self._loaded().encoder):
+            self._counts["cached"] += 1
+            self._say("encoded", request=request, key=key, milliseconds=0.0, cached=True)
+            return
+        if encoding is None:
+            run = partial(self._encode, key, header["shape"], message.body)
+            guarded = partial(self._guard, run, partial(self._abandon, key))
+            encoding = _Encoding(self._encode_lane.add(guarded, priority))
+            self._encodings[key] = encoding
+        self._encode_lane.promote(encoding.job, priority)
+        encoding.requests.add(request)
+
+    def _encode(self, key: str, shape: list[int], body: bytes) -> None:
+        begin = time.perf_counter()
+        pixels = unpack_pixels(shape, body)
+        if slice_key(pixels) != key:
+            # Stored under a wrong name it would answer for another slice ever after.
+            msg = f"The slice does not have the key {key} it came with. Make the key of its pixels."
+            raise InputError(msg)
+        embedding = self._cache.keep(key, self._loaded().predictor.encode(pixels))
+        milliseconds = _since(begin)
+        with self._lock:
+            encoding = self._encodings.pop(key)
+            for header in encoding.decodes:
+                self._queue_decode(header, embedding)
+        self._counts["encoded"] += 1
+        # To disk before it is announced: a worker killed afterwards has lost nothing.
+        self._cache.store(key, embedding)
+        self._tell_problem()
+        for request in sorted(encoding.requests):
+            self._say("encoded", request=request, key=key, milliseconds=milliseconds, cached=False)
+
+    def _abandon(self, key: str) -> list[int]:
+        with self._lock:
+            encoding = self._encodings.pop(key, None)
+        if encoding is None:
+            return []
+        return sorted(encoding.requests) + [header["request"] for header in encoding.decodes]
+
+    def _on_prefetch(self, message: Message) -> None:
+        encoder = self._loaded().encoder
+        keys = message.header["keys"]
+        wanted = [key for key in keys if not self._cache.contains(key, encoder)]
+        self._counts["cached"] += len(keys) - len(wanted)
+        self._say("wanted", request=message.header["request"], keys=wanted)
+
+    def _on_decode(self, message: Message) -> None:
+        self._loaded()
+        self._queue_decode(message.header, None)
+
+    def _queue_decode(self, header: Header, embedding: Embedding | None) -> None:
+        request = header["request"]
+        run = partial(self._decode, header, embedding)
+        self._decodes[request] = self._decode_lane.add(partial(self._guard, run, lambda: [request]))
+
+    def _decode(self, header: Header, embedding: Embedding | None) -> None:
+        key, request, previous = header["key"], header["request"], header["previous"]
+        with self._lock:
+            self._decodes.pop(request, None)
+            model = self._loaded()
+            encoding = self._encodings.get(key)
+            if embedding is None and encoding is not None:
+                encoding.decodes.append(header)
+                self._encode_lane.promote(encoding.job, VISIBLE)
+                return
+        if embedding is None:
+            embedding = self._cache.get(key, model.encoder)
+        logits = model.logits(previous)
+        lost = previous is not None and logits is None
+        if embedding is None or lost:
+            self._say("missing", request=request, embedding=embedding is None, logits=lost)
+            return
+        begin = time.perf_counter()
+        prompts = unpack_prompts(header["prompts"])
+        prompts.validate(embedding.size)
+        answer = model.predictor.predict(embedding, prompts, logits)
+        milliseconds = _since(begin)
+        model.keep_logits(request, answer.logits)
+        self._counts["decoded"] += 1
+        shape, body = pack_mask(answer.mask)
+        fields = {"request": request, "key": key, "shape": shape, "milliseconds": milliseconds}
+        self._say("decoded", body, score=float(answer.score), **fields)
+
+    def _on_release(self, message: Message) -> None:
+        # In the lane of the decodes, lest it overtakes one that refines just this answer.
+        self._decode_lane.add(partial(self._release, message.header["logits_id"]))
+
+    def _release(self, logits_id: int) -> None:
+        if self._model is not None:
+            self._model.release_logits(logits_id)
+
+    def _on_cancel(self, message: Message) -> None:
+        request = message.header["request"]
+        self._held = [held for held in self._held if held.header.get("request") != request]
+        if (job := self._decodes.pop(request, None)) is not None:
+            self._decode_lane.cancel(job)
+        for key, encoding in list(self._encodings.items()):
+            encoding.requests.discard(request)
+            encoding.decodes = [one for one in encoding.decodes if one["request"] != request]
+            unwanted = not encoding.requests and not encoding.decodes
+            if unwanted and self._encode_lane.cancel(encoding.job):
+                del self._encodings[key]
+
+    def _on_clear_cache(self, message: Message) -> None:
+        self._cache.clear()
+        self._on_stats(message)
+
+    def _on_stats(self, message: Message) -> None:
+        values: dict[str, float | int | str | None] = {
+            **self._counts,
+            **self._cache.usage(),
+            "cache_folder": None if self._cache.folder is None else str(self._cache.folder),
+            "waiting_encodes": len(self._encode_lane),
+            "waiting_decodes": len(self._decode_lane),
+            "logits": 0 if self._model is None else len(self._model),
+            "process": os.getpid(),
+        }
+        self._say("stats", request=message.header["request"], values=values)
+
+    def _loaded(self) -> LoadedModel:
+        if self._model is None:
+            msg = "No model is loaded. Load one first; why the last one failed was reported."
+            raise _NoModelError(msg)
+        return self._model
+
+    def _tell_problem(self) -> None:
+        if self._cache.problem is not None and self._told_problem is None:
+            self._say("notice", kind="cache", message=self._cache.problem)
+        self._told_problem = self._cache.problem
+
+    def _guard(
+        self, action: Callable[[], None], requests: Callable[[], Iterable[int | None]]
+    ) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001  whatever a library raises must reach the person
+            if not isinstance(error, MedSAGaError):
+                traceback.print_exception(error)
+            for request in requests():
+                self._fail(request, _kind(error), str(error) or type(error).__name__)
+
+    def _fail(self, request: int | None, kind: str, message: str) -> None:
+        self._say("error", request=request, kind=kind, message=message)
+
+    def _say(self, kind: str, body: bytes = b"", /, **fields: Any) -> None:
+        self._send(frame(kind, body, **fields))
+
+
+class _NoModelError(MedSAGaError):
+    """Something was asked of a worker that has no model."""
+
+
+def _kind(error: Exception) -> str:
+    kinds: tuple[tuple[type[Exception], str], ...] = (
+        (_NoModelError, "no_model"),
+        (InputError, "input"),
+        (CheckpointError, "checkpoint"),
+        (DependencyError, "dependency"),
+        (ImportError, "dependency"),
+        (MemoryError, "memory"),
+    )
+    for family, kind in kinds:
+        if isinstance(error, family):
+            return kind
+    # torch has its own errors for it, and must not be imported to know them.
+    return "memory" if "memory" in f"{type(error).__name__} {error}".lower() else "internal"
+
+
+def _since(begin: float) -> float:
+    return (time.perf_counter() - begin) * 1000
