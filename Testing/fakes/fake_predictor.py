@@ -104,4 +104,6 @@ def load(model, device="auto", threads=None, adapter=None):
         raise CheckpointError(msg)
     if name == "fatal":
         os.kill(os.getpid(), signal.SIGKILL)
-    return FakePredictor(name + ("" if adapter is None else f"+{adapter}"), Path(folder) if folder else None)
+    return FakePredictor(
+        name + ("" if adapter is None else f"+{adapter}"), Path(folder) if folder else None
+    )
