@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class SlicePredictor(Protocol):
     """What segmenting and evaluating ask of a model; `engine.predictor.Predictor` is one."""
 
-    def encode(self, image: NDArray[np.uint8]) -> Embedding:
+    def encode(self, pixels: NDArray[np.uint8]) -> Embedding:
         """Embed a normalised slice, (rows, columns) or (rows, columns, 3)."""
 
     def predict(
