@@ -1,0 +1,118 @@
+"""Exact attention for segment-anything's encoder without the matrix of all pairs in memory.
+
+SAM's decomposed relative position bias (Kirillov et al. 2023, after Li et al. 2022) adds
+`q.rel_h[y] + q.rel_w[x]` to the score of query q and the key at row y, column x. On the CPU the
+scores are made for a few queries at a time, in a buffer that stays in the cache; with gradients, or
+on a GPU, the bias becomes a longer dot product of `[scale*q, q.rel_h, q.rel_w]` with
+`[k, onehot(y), onehot(x)]`, which a fused kernel takes as it is.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from MedSAGaSlicerLib.engine.sam_modules import Attention, MLPBlock, get_rel_pos
+
+_SCORES_AT_ONCE = 1 << 20
+"""Scores held at a time: 4 MiB of float32, measured best of 2^18 … 2^23 at 4096 tokens."""
+
+_TOKENS_AT_ONCE = 512
+"""Tokens that pass the hidden layer at a time: 6 MiB for ViT-B instead of 48."""
+
+
+class FusedAttention(Attention):  # type: ignore[misc, valid-type]
+    """segment-anything's windowed or global attention: same parameters, same numbers."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Attends within each picture or window.
+
+        Args:
+            tokens: (B, H, W, C) floating point.
+
+        Returns:
+            (B, H, W, C).
+        """
+        batch, height, width, _ = tokens.shape
+        qkv = self.qkv(tokens).reshape(batch, height * width, 3, self.num_heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        if not self.use_rel_pos:
+            mixed = functional.scaled_dot_product_attention(q, k, v)
+        elif tokens.device.type == "cpu" and not torch.is_grad_enabled():
+            mixed = self._in_chunks(q, k, v, height, width)
+        else:
+            mixed = self._fused(q, k, v, height, width)
+        merged = mixed.transpose(1, 2).reshape(batch, height, width, -1)
+        result: Tensor = self.proj(merged)
+        return result
+
+    def _biases(self, q: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Bias of each query towards each row (B, heads, N, H) and column (B, heads, N, W)."""
+        grid = q.reshape(*q.shape[:2], height, width, -1)
+        rows = get_rel_pos(height, height, self.rel_pos_h).to(q.dtype)
+        columns = get_rel_pos(width, width, self.rel_pos_w).to(q.dtype)
+        rel_h = grid @ rows.transpose(1, 2)
+        rel_w = (grid.transpose(2, 3) @ columns.transpose(1, 2)).transpose(2, 3)
+        return rel_h.flatten(2, 3), rel_w.flatten(2, 3)
+
+    def _in_chunks(self, q: Tensor, k: Tensor, v: Tensor, height: int, width: int) -> Tensor:
+        """Scores, softmax and mixing for as many queries at a time as fit the buffer."""
+        batch, heads, count, channels = q.shape
+        rel_h, rel_w = (bias.flatten(0, 1) for bias in self._biases(q, height, width))
+        q, k, v = ((t.flatten(0, 1)) for t in (q * self.scale, k, v))
+        mixed = q.new_empty(batch * heads, count, channels)
+        rows = min(count, max(1, _SCORES_AT_ONCE // count))
+        maps = max(1, _SCORES_AT_ONCE // (count * count))
+        buffer = q.new_empty(maps * rows * count)
+        for m in range(0, batch * heads, maps):
+            group = slice(m, min(m + maps, batch * heads))
+            keys, values = k[group].transpose(1, 2), v[group]
+            for r in range(0, count, rows):
+                part = slice(r, min(r + rows, count))
+                queries = q[group, part]
+                size = queries.shape[0], queries.shape[1]
+                scores = buffer[: size[0] * size[1] * count].view(*size, height, width)
+                torch.add(rel_h[group, part, :, None], rel_w[group, part, None, :], out=scores)
+                scores = scores.view(*size, count).baddbmm_(queries, keys)
+                torch.bmm(scores.softmax(-1), values, out=mixed[group, part])
+        return mixed.view(batch, heads, count, channels)
+
+    def _fused(self, q: Tensor, k: Tensor, v: Tensor, height: int, width: int) -> Tensor:
+        """One call of the fused kernel on the longer vectors."""
+        batch, heads, count, channels = q.shape
+        longer_q = torch.cat([q * self.scale, *self._biases(q, height, width)], dim=-1)
+        rows = torch.eye(height, dtype=k.dtype, device=k.device)[:, None].expand(-1, width, -1)
+        columns = torch.eye(width, dtype=k.dtype, device=k.device)[None].expand(height, -1, -1)
+        position = torch.cat([rows, columns], dim=-1).reshape(1, 1, count, height + width)
+        longer_k = torch.cat([k, position.expand(batch, heads, -1, -1)], dim=-1)
+        wider_v = functional.pad(v, (0, height + width))
+        mixed = functional.scaled_dot_product_attention(longer_q, longer_k, wider_v, scale=1.0)
+        return mixed[..., :channels]
+
+
+class ChunkedMLP(MLPBlock):  # type: ignore[misc, valid-type]
+    """segment-anything's perceptron with a small hidden buffer: same parameters and numbers."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(..., C) to (..., C); with gradients all tokens at once, as they are kept anyway."""
+        if torch.is_grad_enabled():
+            whole: Tensor = super().forward(tokens)
+            return whole
+        flat = tokens.reshape(-1, tokens.shape[-1])
+        result = torch.empty_like(flat)
+        for part, target in zip(
+            flat.split(_TOKENS_AT_ONCE), result.split(_TOKENS_AT_ONCE), strict=True
+        ):
+            target.copy_(super().forward(part))
+        return result.view_as(tokens)
+
+
+def fuse_attention(encoder: nn.Module) -> None:
+    """Swaps an encoder's attentions and perceptrons for the ones above, in place.
+
+    Parameter names and values stay as they are.
+    """
+    for module in encoder.modules():
+        if type(module) is Attention:
+            module.__class__ = FusedAttention
+        elif type(module) is MLPBlock:
+            module.__class__ = ChunkedMLP

@@ -1,0 +1,298 @@
+"""Trains the starter model: python Testing/starter/train_starter.py --data DIR --output FOLDER.
+
+Seeded and resumable: the state is written every few minutes, and the same command goes on from it.
+Early steps run on small pictures, the last ones at full size (--stages SIZE:STEPS …).
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from losses import mask_loss, true_iou
+from safetensors.torch import save_file
+from samples import OBJECTS, Samples
+from simulated_prompts import PromptBatch, boxes_around, corrections, first_clicks
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from MedSAGaSlicerLib.engine.attention import fuse_attention
+from MedSAGaSlicerLib.engine.starter import PATCH_SIZE, build_starter_parts
+
+
+class Promptable(nn.Module):
+    """The three parts with a decoder call for many objects of many pictures at once."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.image_encoder, self.prompt_encoder, self.mask_decoder = build_starter_parts(size)
+        fuse_attention(self.image_encoder)
+
+    def decode(
+        self, features: Tensor, prompts: PromptBatch, previous: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Masks (n, 4, h, w) and predicted IoU (n, 4); `features` has one map per object."""
+        points = (prompts.points, prompts.positive) if prompts.points.shape[1] else None
+        mask = None if previous is None else previous[:, None]
+        sparse, dense = self.prompt_encoder(points=points, boxes=prompts.boxes, masks=mask)
+        nothing = torch.zeros_like(features[:1])
+        position = self.prompt_encoder.get_dense_pe()
+        masks, iou = self.mask_decoder.predict_masks(nothing, position, sparse, features + dense)
+        return masks, iou
+
+
+def decoder_round(
+    masks: Tensor, iou: Tensor, target: Tensor, *, ambiguous: bool
+) -> tuple[Tensor, Tensor]:
+    """Loss of one answer and the logits that would be shown.
+
+    One click leaves open what is meant: the best of masks 1 to 3 counts. All else is mask 0's.
+    """
+    losses = mask_loss(masks, target[:, None])
+    quality = (iou.float() - true_iou(masks.detach(), target[:, None])) ** 2
+    rows = torch.arange(len(masks))
+    if ambiguous:
+        best, _ = losses[:, 1:].min(1)
+        loss = best + 0.1 * losses[:, 1:].mean(1) + 0.3 * losses[:, 0] + quality.mean(1)
+        shown = masks[rows, 1 + iou[:, 1:].argmax(1)]
+    else:
+        loss, shown = losses[:, 0] + quality[:, 0], masks[:, 0]
+    return loss.mean(), shown.detach().float()
+
+
+def chain(
+    model: Promptable,
+    features: Tensor,
+    objects: Tensor,
+    rng: np.random.Generator,
+    *,
+    box: bool,
+    rounds: int,
+) -> Tensor:
+    """The mean loss of a first prompt and the corrections after it."""
+    scale = PATCH_SIZE // 4
+    target = functional.avg_pool2d(objects.float()[:, None], scale)[:, 0]
+    small = (target.numpy() >= 0.5).astype(np.uint8)
+    whole = objects.numpy()
+    for n in np.flatnonzero(small.sum((1, 2)) == 0):
+        small[n] = target[n].numpy() > 0
+    prompts = boxes_around(rng, whole, 0.06) if box else first_clicks(rng, small, scale)
+    if box and rng.random() < 0.15:
+        click = first_clicks(rng, small, scale)
+        prompts = PromptBatch(click.points, click.positive, prompts.boxes)
+    total, previous = torch.zeros(()), None
+    for step in range(rounds):
+        masks, iou = model.decode(features, prompts, previous)
+        ambiguous = prompts.boxes is None and prompts.points.shape[1] == 1
+        loss, shown = decoder_round(masks, iou, target, ambiguous=ambiguous)
+        total = total + loss
+        if step + 1 < rounds:
+            prompts = prompts.with_click(*corrections(rng, shown, small, scale))
+            previous = shown.clamp(-32, 32) if rng.random() < 0.8 else None
+    return total / rounds
+
+
+def step_loss(
+    model: Promptable, batch: dict[str, Tensor], rng: np.random.Generator
+) -> tuple[Tensor, float]:
+    """Loss of a batch: of each picture's objects half are clicked on, half boxed."""
+    with torch.autocast("cpu", torch.bfloat16):
+        with sdpa_kernel(
+            SDPBackend.MATH
+        ):  # a third faster than the fused kernel on one core at 64 to 576 tokens
+            features = model.image_encoder(batch["image"])
+        half = OBJECTS // 2
+        losses = []
+        for box, part in ((False, slice(0, half)), (True, slice(half, None))):
+            objects = batch["objects"][:, part].flatten(0, 1)
+            rounds = int(rng.integers(1, 3)) if box else int(rng.integers(2, 4))
+            repeated = features.float().repeat_interleave(half, 0)
+            losses.append(chain(model, repeated, objects, rng, box=box, rounds=rounds))
+    return losses[0] + losses[1], float(losses[1].detach())
+
+
+def resized_state(state: dict[str, Tensor], size: int) -> dict[str, Tensor]:
+    """The weights with the position code fitted to another picture size."""
+    grid = size // PATCH_SIZE
+    code = state["image_encoder.pos_embed"]
+    if code.shape[1] != grid:
+        code = functional.interpolate(
+            code.permute(0, 3, 1, 2), (grid, grid), mode="bicubic", align_corners=False
+        )
+        state = {**state, "image_encoder.pos_embed": code.permute(0, 2, 3, 1).contiguous()}
+    return state
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Linear warm-up over 3 %, then a cosine down to 1 %."""
+    warm = max(1, round(0.03 * steps))
+    if step < warm:
+        return peak * (step + 1) / warm
+    return peak * (
+        0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    )
+
+
+class Training:
+    """Model, optimiser and average weights, with their state on disk."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.stages = [tuple(int(v) for v in s.split(":")) for s in options.stages]
+        self.total = sum(steps for _, steps in self.stages)
+        self.step, self.seconds = 0, 0.0
+        self.folder: Path = options.output
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(options.seed)
+        self._enter(self.stages[0][0], None)
+        if (self.folder / "state.pt").is_file():
+            self._resume()
+
+    def _enter(self, size: int, state: dict[str, dict[str, Tensor]] | None) -> None:
+        self.model, self.average = Promptable(size), Promptable(size)
+        if state:
+            self.model.load_state_dict(resized_state(state["model"], size))
+            self.average.load_state_dict(resized_state(state["average"], size))
+        else:
+            self.average.load_state_dict(self.model.state_dict())
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
+        if self.options.compile:
+            self.model.image_encoder.compile()
+        self.optimizer = torch.optim.AdamW(groups, lr=self.options.rate, betas=(0.9, 0.98))
+
+    def _resume(self) -> None:
+        state = torch.load(self.folder / "state.pt", weights_only=True)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self._enter(state["size"], state)
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def save(self) -> None:
+        """Writes the state and the average weights as fp16; a killed run loses minutes only."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "size": self.model.size,
+        }
+        temporary = self.folder / "state.pt.part"
+        torch.save(state, temporary)
+        temporary.replace(self.folder / "state.pt")
+        half = {k: v.half().contiguous() for k, v in self.average.state_dict().items()}
+        about = {
+            "steps": str(self.step),
+            "image_size": str(self.model.size),
+            "seed": str(self.options.seed),
+        }
+        save_file(half, self.folder / "starter.safetensors.part", metadata=about)
+        (self.folder / "starter.safetensors.part").replace(self.folder / "starter.safetensors")
+
+    def run(self) -> None:
+        """Runs the remaining steps."""
+        done = 0
+        for size, steps in self.stages:
+            if self.step < done + steps:
+                if self.model.size != size:
+                    self._enter(
+                        size,
+                        {"model": self.model.state_dict(), "average": self.average.state_dict()},
+                    )
+                self._stage(size, done + steps)
+            done += steps
+        self.save()
+
+    def _stage(self, size: int, end: int) -> None:
+        options = self.options
+        count = options.batch if size <= 128 else max(4, options.batch // 2)
+        samples = Samples(size, options.seed, options.data, options.real_share, end * count)
+        remaining = torch.utils.data.Subset(samples, range(self.step * count, end * count))
+        loader = torch.utils.data.DataLoader(
+            remaining, count, num_workers=options.workers, prefetch_factor=4
+        )
+        window: list[tuple[float, float]] = []
+        since = time.perf_counter()
+        for batch in loader:
+            start = time.perf_counter()
+            rng = np.random.default_rng([options.seed, 1, self.step])
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(self.step, self.total, options.rate)
+            loss, box_loss = step_loss(self.model, batch, rng)
+            self.optimizer.zero_grad()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            if torch.isfinite(norm):
+                self.optimizer.step()
+            self._follow()
+            self.step += 1
+            self.seconds += time.perf_counter() - start
+            window.append((float(loss.detach()), box_loss))
+            if self.step % options.report == 0:
+                mean = np.mean(window, 0)
+                line = {
+                    "step": self.step,
+                    "of": self.total,
+                    "size": size,
+                    "loss": round(mean[0], 4),
+                    "box": round(mean[1], 4),
+                    "images_per_second": round(
+                        options.report * count / (time.perf_counter() - since), 2
+                    ),
+                    "seconds": round(self.seconds),
+                }
+                sys.stdout.write(json.dumps(line) + "\n")
+                sys.stdout.flush()
+                window, since = [], time.perf_counter()
+            if self.step % options.save == 0:
+                self.save()
+
+    def _follow(self) -> None:
+        """Moves the average weights towards the current ones."""
+        keep = min(0.998, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for mine, theirs in zip(
+                self.average.parameters(), self.model.parameters(), strict=True
+            ):
+                mine.lerp_(theirs, 1 - keep)
+
+
+def main() -> None:
+    """Reads the options and trains."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder with 2d/ and 3d/ sets; without it only made-up images are used",
+    )
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument(
+        "--stages", nargs="+", default=["128:3500", "256:1000"], metavar="SIZE:STEPS"
+    )
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--real-share", type=float, default=0.3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the encoder: a fifth faster, needs a C++ compiler",
+    )
+    parser.add_argument("--report", type=int, default=25)
+    parser.add_argument("--save", type=int, default=200)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    Training(options).run()
+
+
+if __name__ == "__main__":
+    main()
