@@ -99,10 +99,9 @@ class ChunkedMLP(MLPBlock):  # type: ignore[misc, valid-type]
             return whole
         flat = tokens.reshape(-1, tokens.shape[-1])
         result = torch.empty_like(flat)
-        for part, target in zip(
-            flat.split(_TOKENS_AT_ONCE), result.split(_TOKENS_AT_ONCE), strict=True
-        ):
-            target.copy_(super().forward(part))
+        for start in range(0, len(flat), _TOKENS_AT_ONCE):
+            part = slice(start, start + _TOKENS_AT_ONCE)
+            result[part] = super().forward(flat[part])
         return result.view_as(tokens)
 
 
