@@ -17,7 +17,7 @@ from MedSAGaSlicerLib.engine.images import Volume, read_image
 from MedSAGaSlicerLib.engine.json_file import write_json
 from MedSAGaSlicerLib.engine.metrics import dice
 from MedSAGaSlicerLib.engine.phantom import make_phantom
-from MedSAGaSlicerLib.engine.pictures import Panel, save_montage
+from MedSAGaSlicerLib.engine.pictures import Panel, display_flip, save_montage
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.prompt_file import prompt_file_content, read_prompt_file
 from MedSAGaSlicerLib.engine.prompts import Prompts, SegmentPrompts, SlicePrompts
@@ -191,8 +191,6 @@ def _true(
 def _panels(volume: Volume, shown: list[_Shown]) -> list[Panel]:
     normalisation = volume_normalisation(volume)
     spacing = dict(zip("ijk", volume.geometry.spacing_mm, strict=True))
-    # Where k leads upwards, the first row of a sagittal or coronal slice is its lowest.
-    upwards = volume.geometry.directions[2][2] > 0
     panels = []
     for entry in shown:
         axis = entry.place.axis
@@ -208,7 +206,7 @@ def _panels(volume: Volume, shown: list[_Shown]) -> list[Panel]:
                 entry.place.prompts,
                 entry.mask,
                 entry.truth,
-                upside_down=axis != "k" and upwards,
+                display_flip(volume.geometry, axis),
             )
         )
     return panels

@@ -12,6 +12,7 @@ import SimpleITK
 
 from MedSAGaSlicerLib.engine.dicom import DicomSeries, find_series, is_dicom, quiet
 from MedSAGaSlicerLib.engine.geometry import Geometry
+from MedSAGaSlicerLib.engine.nifti import is_whole, read_header
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 SUFFIXES: Final = (
-    ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz", ".dcm", *PICTURES
+    ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", *PICTURES
 )  # fmt: skip
 """Endings by which images are found in a folder."""
 
@@ -68,12 +69,12 @@ def _read_file(path: Path) -> Any:
     if path.stat().st_size == 0:
         msg = f"The file {path} is empty. Copy or export it again."
         raise InputError(msg)
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        _check_nifti(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         with quiet():
-            reader.ReadImageInformation()
-            _refuse_sheared_sform(reader, path)
             return reader.Execute()
     except (RuntimeError, MemoryError) as error:
         msg = f"Cannot read {path} as an image ({_reason(error)}). Give {_FORMATS}."
@@ -183,20 +184,16 @@ def _vector(values: NDArray[np.float64]) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _refuse_sheared_sform(reader: Any, path: Path) -> None:
-    """ITK quietly takes the qform where the sform is sheared: voxels would lie elsewhere."""
-    keys = ("srow_x", "srow_y", "srow_z")
-    if not all(reader.HasMetaDataKey(key) for key in (*keys, "sform_code")):
+def _check_nifti(path: Path) -> None:
+    try:
+        header = read_header(path)
+    except ValueError:
+        # Not NIfTI after all, or damaged: ITK will say so.
         return
-    if reader.GetMetaData("sform_code").strip() == "0":
-        return
-    rows = [[float(number) for number in reader.GetMetaData(key).split()[:3]] for key in keys]
-    columns = np.asarray(rows)
-    lengths = np.linalg.norm(columns, axis=0)
-    if not lengths.all():
-        return
-    cosines = (columns / lengths).T @ (columns / lengths)
-    if np.abs(cosines - np.eye(3)).max() > 1e-3:
+    if not is_whole(path, header):
+        msg = f"The image {path} is cut off: bytes are missing at its end. Copy it again."
+        raise InputError(msg)
+    if header.is_sheared:
         _refuse_shear(path)
 
 
@@ -209,8 +206,12 @@ def _refuse_shear(path: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The last line of ITK's long message, without its preamble."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The last line of ITK's long message, without its preamble.
+
+    What follows "Reason:" is the system's last error, mostly about something else.
+    """
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Reason:")]
     if not lines:
         return type(error).__name__
     return re.split(r"(?:ITK |sitk::)ERROR:", lines[-1])[-1].strip().rstrip(".")

@@ -146,8 +146,9 @@ def is_constant(volume_kji: NDArray[Any]) -> bool:
 
 def _finite_sample(volume: NDArray[Any]) -> NDArray[np.float64]:
     flat = volume.reshape(-1)
-    # Rounded up, so that never more than the sample is taken.
-    stride = max(1, -(-flat.size // _SAMPLE))
+    # Rounded up, so that never more than the sample is taken; odd, since an even one would meet
+    # the same columns in every row of most images.
+    stride = -(-flat.size // _SAMPLE) | 1
     sample = flat[::stride].astype(np.float64)
     finite: NDArray[np.float64] = sample[np.isfinite(sample)]
     if finite.size == 0:

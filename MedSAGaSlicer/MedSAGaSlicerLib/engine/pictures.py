@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from MedSAGaSlicerLib.engine.files import atomic_path
+from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from MedSAGaSlicerLib.engine.prompts import Prompts
+    from MedSAGaSlicerLib.engine.geometry import Geometry
 
 Rgb = tuple[int, int, int]
 
@@ -37,8 +38,8 @@ class Panel:
     """One slice to show.
 
     ``pixels`` is uint8, (rows, columns) or with 3 channels; ``mask`` and ``truth`` (None if not
-    known) are bool of its size; ``spacing`` is (row, column) distance in mm. With ``upside_down``
-    the first row is shown at the bottom, as sagittal and coronal slices are looked at.
+    known) are bool of its size; ``spacing`` is (row, column) distance in mm. ``flip`` says whether
+    (rows, columns) are shown the other way round, as `display_flip` gives it.
     """
 
     title: str
@@ -47,7 +48,23 @@ class Panel:
     prompts: Prompts
     mask: NDArray[np.bool_]
     truth: NDArray[np.bool_] | None = None
-    upside_down: bool = False
+    flip: tuple[bool, bool] = (False, False)
+
+
+def display_flip(geometry: Geometry, axis: str) -> tuple[bool, bool]:
+    """Whether rows and columns of slices along ``axis`` must be flipped to look as is customary.
+
+    That is: the patient's left on the right, the front at the top or on the left, the head at the
+    top, as in Slicer's views.
+    """
+    column, row = ("ijk".index(name) for name in "ijk" if name != axis)
+    flips = []
+    for at in (row, column):
+        direction = [geometry.directions[part][at] for part in range(3)]
+        main = int(np.argmax(np.abs(direction)))
+        # In LPS, left and back grow; the head also grows, but lies at the top.
+        flips.append((direction[main] > 0) == (main == 2))
+    return flips[0], flips[1]
 
 
 def save_montage(path: Path, panels: Sequence[Panel], columns: int = 2) -> None:
@@ -59,7 +76,7 @@ def save_montage(path: Path, panels: Sequence[Panel], columns: int = 2) -> None:
     if not panels:
         msg = f"There is nothing to show in {path}."
         raise InputError(msg)
-    drawn = [_draw(panel) for panel in panels]
+    drawn = [_draw(_focused(panel)) for panel in panels]
     width = max(picture.width for picture in drawn)
     rows = [drawn[at : at + columns] for at in range(0, len(drawn), columns)]
     heights = [max(picture.height for picture in row) for row in rows]
@@ -74,6 +91,53 @@ def save_montage(path: Path, panels: Sequence[Panel], columns: int = 2) -> None:
         top += height + _GAP
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG")
+
+
+def _focused(panel: Panel) -> Panel:
+    """Cut a panel to the surroundings of its object, so that small ones can be judged."""
+    marked = _marked(panel)
+    if not marked.any():
+        return panel
+    rows, columns = _surroundings(marked, panel.spacing)
+    a, b = columns.start, rows.start
+    given = panel.prompts
+    box = given.box and (given.box[0] - a, given.box[1] - b, given.box[2] - a, given.box[3] - b)
+    points = tuple((x - a, y - b) for x, y in given.points)
+    return replace(
+        panel,
+        pixels=np.ascontiguousarray(panel.pixels[rows, columns]),
+        mask=panel.mask[rows, columns],
+        truth=None if panel.truth is None else panel.truth[rows, columns],
+        prompts=Prompts(points, given.positive, box),
+    )
+
+
+def _marked(panel: Panel) -> NDArray[np.bool_]:
+    """Where there is anything to see: mask, truth or prompt."""
+    marked = panel.mask.copy() if panel.truth is None else panel.mask | panel.truth
+    places = list(panel.prompts.points)
+    if panel.prompts.box is not None:
+        left, top, right, bottom = panel.prompts.box
+        places += [(left, top), (right, bottom)]
+    last_row, last_column = marked.shape[0] - 1, marked.shape[1] - 1
+    for a, b in places:
+        marked[min(last_row, max(0, round(b))), min(last_column, max(0, round(a)))] = True
+    return marked
+
+
+def _surroundings(marked: NDArray[np.bool_], spacing: tuple[float, float]) -> tuple[slice, slice]:
+    """Rows and columns around the marked part, as wide as high in mm, moved into the slice."""
+    ends = [(int(at.min()), int(at.max())) for at in np.nonzero(marked)]
+    whole = max(count * step for count, step in zip(marked.shape, spacing, strict=True))
+    extent = max((last - first) * step for (first, last), step in zip(ends, spacing, strict=True))
+    half_mm = max(1.3 * extent, 0.45 * whole) / 2
+    cut = []
+    for (first, last), step, count in zip(ends, spacing, marked.shape, strict=True):
+        middle, reach = (first + last) / 2, half_mm / step
+        shift = max(0.0, reach - middle) - max(0.0, middle + reach - count)
+        start, stop = round(middle - reach + shift), round(middle + reach + shift) + 1
+        cut.append(slice(max(0, start), min(count, stop)))
+    return cut[0], cut[1]
 
 
 def _draw(panel: Panel) -> Image.Image:
@@ -122,8 +186,11 @@ def _resized(picture: Image.Image, panel: Panel) -> Image.Image:
 
 
 def _oriented(picture: Image.Image, panel: Panel) -> Image.Image:
-    if panel.upside_down:
-        return picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    flip_rows, flip_columns = panel.flip
+    if flip_rows:
+        picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    if flip_columns:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return picture
 
 
@@ -155,5 +222,5 @@ def _draw_prompts(picture: Image.Image, panel: Panel) -> None:
         x, y = (a + 0.5) * across, (b + 0.5) * down
         color = _POSITIVE if positive else _NEGATIVE
         pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=color, outline=(0, 0, 0))
-        if len(prompts.points) > 1 and not panel.upside_down:
+        if len(prompts.points) > 1 and not any(panel.flip):
             pen.text((x + 7, y - 8), str(number), fill=color, font=_font())
