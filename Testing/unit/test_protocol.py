@@ -1,5 +1,3 @@
-import random
-
 import numpy as np
 import pytest
 
@@ -31,15 +29,15 @@ MESSAGES = [
 ]
 
 
-def pieces(data: bytes, sizes: random.Random) -> list[bytes]:
-    cuts = sorted(sizes.randrange(len(data)) for _ in range(60))
+def pieces(data: bytes, sizes: np.random.Generator) -> list[bytes]:
+    cuts = sorted(sizes.integers(len(data), size=60))
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_messages_come_back_however_the_pipe_cuts_them(seed: int) -> None:
     reader = FrameReader()
-    parts = pieces(b"".join(FRAMES), random.Random(seed))
+    parts = pieces(b"".join(FRAMES), np.random.default_rng(seed))
     assert [message for part in parts for message in reader.feed(part)] == MESSAGES
 
 

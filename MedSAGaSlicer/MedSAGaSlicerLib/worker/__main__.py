@@ -4,9 +4,12 @@ End of stdin means stop, at once and always: the program that asked is gone or d
 """
 
 import faulthandler
+import io
 import os
 import sys
 import threading
+from contextlib import suppress
+from typing import Any
 
 from MedSAGaSlicerLib import __version__
 from MedSAGaSlicerLib.errors import WorkerError
@@ -33,6 +36,24 @@ class _Answers:
             os._exit(1)
 
 
+class _Log(io.RawIOBase):
+    """Standard error, where a line that cannot be written is lost and nothing else.
+
+    The log is a file: with the disk full, a library that prints would make an encode fail.
+    """
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 2
+
+    def write(self, data: Any) -> int:
+        with suppress(OSError):
+            os.write(2, data)
+        return len(data)
+
+
 def claim_pipes() -> tuple[int, int]:
     """Take stdin and stdout for the protocol alone.
 
@@ -43,6 +64,9 @@ def claim_pipes() -> tuple[int, int]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    sys.stdout = sys.stderr = io.TextIOWrapper(
+        _Log(), "utf-8", errors="backslashreplace", write_through=True
+    )
     if sys.platform == "win32":
         import msvcrt
 
@@ -56,7 +80,7 @@ def main() -> None:
     requests, descriptor = claim_pipes()
     answers = _Answers(descriptor)
     answers.send(MAGIC + frame("greeting", protocol=VERSION, version=__version__))
-    faulthandler.enable()
+    faulthandler.enable(2)
     # Two torch processes that spin while they wait for each other's cores are many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # The default of 5 ms is what a decode would wait for an encode busy in Python.

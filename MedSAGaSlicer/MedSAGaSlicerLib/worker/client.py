@@ -285,14 +285,14 @@ class InferenceClient:
         ledger = self._ledger
         doing = describe(ledger.outstanding.values())
         problem = str(lost)
-        # The model is loaded first, whether or not somebody still waits for it.
-        ledger.outstanding = {self._load.number: self._load, **ledger.outstanding}
         if lost.restart and ledger.allowance.take(ledger.outstanding):
             try:
                 self._open()
             except WorkerError as error:
                 problem = str(error)
             else:
+                # The model is loaded first, whether or not somebody still waits for it.
+                ledger.outstanding = {self._load.number: self._load, **ledger.outstanding}
                 self._events.append(Restarted(doing, status, stderr))
                 return
         message = f"{problem} It was {doing}."

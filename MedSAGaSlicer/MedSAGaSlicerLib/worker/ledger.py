@@ -166,13 +166,12 @@ class Ledger:
         header = message.header
         request = self._settle(header)
         if request is not None:
-            told_as = _told_as(request)
-            if self._prefetch.remove(header["key"]) and told_as is None:
-                # Encoded for a decode before its turn to be prefetched: news to whoever waits.
-                told_as = self._prefetch.number
-            if told_as is not None:
-                event = Encoded(told_as, header["key"], header["milliseconds"], header["cached"])
-                self._tell(event)
+            # Encoded for another reason before its turn to be prefetched: news to both.
+            ahead_of = self._prefetch.number if self._prefetch.remove(header["key"]) else None
+            fields = {name: header[name] for name in ("key", "milliseconds", "cached")}
+            for number in {_told_as(request), ahead_of}:
+                if number is not None:
+                    self._tell(Encoded(number, **fields))
 
     def _take_wanted(self, message: Message) -> None:
         request = self._settle(message.header)

@@ -263,8 +263,10 @@ class Service:
         except Exception as error:  # noqa: BLE001  whatever a library raises must reach the person
             if not isinstance(error, MedSAGaError):
                 traceback.print_exception(error)
+            kind = _kind(error)
+            text = f"{type(error).__name__}: {error}" if kind == "internal" else str(error)
             for request in requests():
-                self._fail(request, _kind(error), str(error) or type(error).__name__)
+                self._fail(request, kind, text)
 
     def _fail(self, request: int | None, kind: str, message: str) -> None:
         self._say("error", request=request, kind=kind, message=message)

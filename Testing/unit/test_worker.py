@@ -1,0 +1,479 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_predictor import expected
+from stage import (
+    FAKES,
+    POINT,
+    SAFETY_S,
+    Stage,
+    a_slice,
+    is_alive,
+    launcher_command,
+    only,
+    poll_until,
+    process_of,
+)
+
+from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.errors import WorkerError
+from MedSAGaSlicerLib.worker.channel import Channel
+from MedSAGaSlicerLib.worker.events import Decoded, Encoded, Failed, Notice, Ready, Restarted
+from MedSAGaSlicerLib.worker.launch import (
+    kill_command,
+    parse_command,
+    process_options,
+    python_command,
+)
+from MedSAGaSlicerLib.worker.payloads import pack_pixels
+from MedSAGaSlicerLib.worker.protocol import Message, frame
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
+
+
+def test_a_slice_is_encoded_and_a_prompt_on_it_answered(stage: Stage) -> None:
+    client = stage.started()
+    key, pixels = a_slice(1)
+    encode = client.encode(key, pixels)
+    decode = client.decode(key, POINT)
+    news = client.wait(timeout_s=SAFETY_S)
+    encoded, decoded = only(news, Encoded), only(news, Decoded)
+    assert (encoded.request, encoded.key, encoded.cached) == (encode, key, False)
+    assert (decoded.request, decoded.key, decoded.logits_id) == (decode, key, decode)
+    assert decoded.mask.dtype == bool
+    np.testing.assert_array_equal(decoded.mask, expected((24, 40), POINT, 0, 0).mask)
+    assert decoded.score == pytest.approx(float(pixels[:8, :8].mean()) * 4, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (33, 5, 3)])
+def test_slices_of_any_size_and_colour_are_answered(stage: Stage, size: tuple[int, ...]) -> None:
+    client = stage.started()
+    key, pixels = a_slice(1, size)
+    box = Prompts(box=(0, 0, 0, 0))
+    client.encode(key, pixels)
+    answer = only(client.wait(client.decode(key, box), timeout_s=SAFETY_S), Decoded)
+    assert answer.mask.shape == size[:2]
+    assert np.argwhere(answer.mask).tolist() == [[0, 0]]
+
+
+def test_a_mask_does_not_wait_for_another_slice_being_encoded(stage: Stage) -> None:
+    client = stage.started()
+    seen, ahead = a_slice(1), a_slice(2)
+    client.wait(client.encode(*seen))
+    stage.cue("hold-encode")
+    encode = client.encode(*ahead)
+    poll_until(client, lambda: stage.happened("encoding"))
+    only(client.wait(client.decode(seen[0], POINT), timeout_s=SAFETY_S), Decoded)
+    stage.cue("go-2")
+    (answer,) = client.wait(timeout_s=SAFETY_S)
+    assert (answer.request, type(answer)) == (encode, Encoded)
+
+
+def test_what_is_looked_at_is_encoded_before_what_is_ahead(stage: Stage) -> None:
+    client = stage.started()
+    stage.cue("hold-encode")
+    slices = {number: a_slice(number) for number in range(1, 6)}
+    client.prefetch([(slices[n][0], lambda n=n: slices[n][1]) for n in (1, 2, 3)])
+    poll_until(client, lambda: stage.happened("encoding"))
+    client.encode(*slices[4])
+    asked = []
+    decode = client.decode(slices[5][0], POINT, pixels=lambda: asked.append(5) or slices[5][1])
+    poll_until(client, lambda: asked == [5])
+    process_of(client)
+    stage.drop("hold-encode")
+    stage.cue("go-1")
+    client.wait(decode, timeout_s=SAFETY_S)
+    while client.prefetching:
+        client.poll()
+    assert [line.split()[1] for line in stage.encoded()] == ["1", "4", "5", "2", "3"]
+
+
+def test_a_prompt_moves_its_slice_to_the_front_of_what_is_ahead(stage: Stage) -> None:
+    client = stage.started()
+    slices = {number: a_slice(number) for number in (0, 1, 2, 3)}
+    client.wait(client.encode(*slices[0]))
+    stage.cue("hold-encode")
+    client.encode(*slices[1])
+    client.prefetch([(slices[n][0], lambda n=n: slices[n][1]) for n in (2, 3)])
+    poll_until(client, lambda: stage.happened("encoding"))
+    process_of(client)
+    decode = client.decode(slices[3][0], POINT)
+    # Decodes are done one after the other: once this is answered, that one has been looked at.
+    client.wait(client.decode(slices[0][0], POINT))
+    stage.drop("hold-encode")
+    stage.cue("go-1")
+    client.wait(decode, timeout_s=SAFETY_S)
+    assert [line.split()[1] for line in stage.encoded()][:3] == ["0", "1", "3"]
+
+
+def test_no_slice_is_encoded_twice_whoever_asks_for_it(stage: Stage) -> None:
+    client = stage.started()
+    stage.cue("hold-encode")
+    key, pixels = a_slice(1)
+    client.prefetch([(key, lambda: pixels)])
+    poll_until(client, lambda: stage.happened("encoding"))
+    client.encode(key, pixels)
+    client.decode(key, POINT, pixels=lambda: pixels)
+    client.encode(key, pixels)
+    process_of(client)
+    stage.cue("go-1")
+    news = client.wait(timeout_s=SAFETY_S)
+    client.wait(client.encode(key, pixels))
+    assert stage.encoded() == ["base 1"]
+    only(news, Decoded)
+
+
+def test_the_cache_outlives_the_worker(stage: Stage) -> None:
+    key, pixels = a_slice(1)
+    first = stage.started()
+    first.wait(first.encode(key, pixels))
+    first.stop()
+    second = stage.started()
+    (encoded,) = second.wait(second.encode(key, pixels))
+    assert encoded.cached
+    only(second.wait(second.decode(key, POINT)), Decoded)
+    assert stage.encoded() == ["base 1"]
+
+
+def test_a_model_of_the_same_encoder_finds_the_embeddings_and_another_does_not(
+    stage: Stage,
+) -> None:
+    client = stage.started()
+    key, pixels = a_slice(1)
+    client.wait(client.encode(key, pixels))
+    for name, encoded in (("base+taught", ["base 1"]), ("other", ["base 1", "other 1"])):
+        client.load_model(stage.model(name))
+        client.encode(key, pixels)
+        client.wait(timeout_s=SAFETY_S)
+        assert stage.encoded() == encoded
+
+
+def test_an_adapter_reaches_the_predictor(stage: Stage) -> None:
+    client = stage.started()
+    client.wait(client.load_model(stage.model(), adapter="taught"))
+    client.wait(client.encode(*a_slice(3)))
+    assert stage.encoded() == ["base+taught 3"]
+
+
+def test_what_is_asked_after_a_switch_is_answered_by_the_new_model(stage: Stage) -> None:
+    client = stage.started()
+    key, pixels = a_slice(1)
+    stage.cue("hold-encode")
+    client.encode(*a_slice(2))
+    poll_until(client, lambda: stage.happened("encoding"))
+    load = client.load_model(stage.model("longer name"))
+    client.encode(key, pixels)
+    decode = client.decode(key, POINT)
+    stage.drop("hold-encode")
+    stage.cue("go-2")
+    news = client.wait(timeout_s=SAFETY_S)
+    assert (type(news[0]), news[0].request) == (Ready, load)
+    assert only(news, Decoded).request == decode
+    assert only(news, Decoded).score == pytest.approx(float(pixels[:8, :8].mean()) * 11, rel=1e-3)
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_old_one(stage: Stage) -> None:
+    client = stage.started()
+    load = client.load_model(stage.model("broken"))
+    (failed,) = client.wait(timeout_s=SAFETY_S)
+    assert (failed.request, failed.kind) == (load, "checkpoint")
+    assert "is no checkpoint" in failed.message
+    client.encode(*a_slice(1))
+    assert isinstance(client.wait(timeout_s=SAFETY_S)[0], Encoded)
+
+
+def test_without_any_model_requests_fail_and_a_model_can_still_be_loaded(stage: Stage) -> None:
+    client = stage.started("broken")
+    key, pixels = a_slice(1)
+    client.encode(key, pixels)
+    client.decode(key, POINT)
+    client.prefetch([(key, lambda: pixels)])
+    news = client.wait(timeout_s=SAFETY_S)
+    while client.prefetching:
+        news += client.poll()
+    assert [event.kind for event in news] == ["no_model"] * 3
+    (ready,) = client.wait(client.load_model(stage.model()), timeout_s=SAFETY_S)
+    assert isinstance(ready, Ready)
+
+
+def test_a_missing_package_is_told_as_such(stage: Stage) -> None:
+    client = stage.client(predictor="no_such_package:load")
+    (failed,) = client.wait(client.start(), timeout_s=SAFETY_S)
+    assert (failed.kind, "no_such_package" in failed.message) == ("dependency", True)
+
+
+@pytest.mark.parametrize("what", ["encode", "decode"])
+def test_an_error_in_the_model_is_an_answer_and_no_end(stage: Stage, what: str) -> None:
+    client = stage.started()
+    key, pixels = a_slice(1)
+    stage.cue(f"fail-{what}")
+    asked = {"encode": client.encode(key, pixels), "decode": client.decode(key, POINT)}
+    failed = [e for e in client.wait(timeout_s=SAFETY_S) if isinstance(e, Failed)]
+    reasons = {event.request: (event.kind, event.message) for event in failed}
+    assert reasons[asked[what]] == ("internal", f"RuntimeError: the fake fails to {what}")
+    stage.drop(f"fail-{what}")
+    client.encode(key, pixels)
+    answer = only(client.wait(client.decode(key, POINT), timeout_s=SAFETY_S), Decoded)
+    assert answer.mask.any()
+
+
+def test_prompts_outside_the_slice_are_refused(stage: Stage) -> None:
+    client = stage.started()
+    key, pixels = a_slice(1)
+    client.encode(key, pixels)
+    outside = client.decode(key, Prompts(points=((40, 3),), positive=(True,)))
+    failed = only(client.wait(outside, timeout_s=SAFETY_S), Failed)
+    assert failed.kind == "input"
+    assert "outside the slice" in failed.message
+
+
+def test_a_slice_with_a_wrong_key_is_refused_and_not_kept(stage: Stage) -> None:
+    client = stage.started()
+    key, _ = a_slice(1)
+    client.encode(key, a_slice(2)[1])
+    (failed,) = client.wait(timeout_s=SAFETY_S)
+    assert failed.kind == "input"
+    (failed,) = client.wait(client.decode(key, POINT))
+    assert failed.kind == "missing"
+    assert stage.encoded() == []
+
+
+def test_cancelled_work_is_not_begun(stage: Stage) -> None:
+    client = stage.started()
+    stage.cue("hold-encode")
+    client.encode(*a_slice(1))
+    poll_until(client, lambda: stage.happened("encoding"))
+    key, pixels = a_slice(2)
+    unwanted = [client.encode(key, pixels), client.decode(key, POINT)]
+    process_of(client)
+    for request in unwanted:
+        client.cancel(request)
+    stage.drop("hold-encode")
+    stage.cue("go-1")
+    client.encode(*a_slice(3))
+    news = client.wait(timeout_s=SAFETY_S)
+    assert stage.encoded() == ["base 1", "base 3"]
+    assert not {event.request for event in news} & set(unwanted)
+
+
+def test_everything_can_be_deleted(stage: Stage) -> None:
+    client = stage.started()
+    key, pixels = a_slice(1)
+    client.wait(client.encode(key, pixels))
+    (stats,) = client.wait(client.clear_cache())
+    assert stats.values["cache_folder"] == str(stage.cache_folder)
+    assert (stats.values["ram_entries"], stats.values["disk_entries"]) == (0, 0)
+    assert list(stage.cache_folder.iterdir()) == []
+    client.wait(client.encode(key, pixels))
+    assert stage.encoded() == ["base 1", "base 1"]
+
+
+def damage(folder: Path) -> None:
+    for path in folder.glob("*.npy"):
+        path.write_bytes(path.read_bytes()[:-7] + b"damaged")
+
+
+def test_a_damaged_embedding_is_made_anew_from_the_slice(stage: Stage) -> None:
+    key, pixels = a_slice(1)
+    first = stage.started()
+    first.wait(first.encode(key, pixels))
+    first.stop()
+    damage(stage.cache_folder)
+    client = stage.started()
+    news = client.wait(client.decode(key, POINT, pixels=lambda: pixels), timeout_s=SAFETY_S)
+    np.testing.assert_array_equal(only(news, Decoded).mask, expected((24, 40), POINT, 0, 0).mask)
+    assert stage.encoded() == ["base 1", "base 1"]
+
+
+@posix
+def test_a_full_disk_is_told_once_and_stops_nobody(stage: Stage) -> None:
+    # Every file longer than nothing is refused by the system itself, half-way.
+    limited = ["/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *python_command()]
+    client = stage.started(command=limited)
+    news = []
+    for number in (1, 2):
+        key, pixels = a_slice(number)
+        client.encode(key, pixels)
+        news += client.wait(client.decode(key, POINT), timeout_s=SAFETY_S)
+        news += client.wait(timeout_s=SAFETY_S)
+    notices = [event for event in news if isinstance(event, Notice)]
+    assert [notice.kind for notice in notices] == ["cache"]
+    assert str(stage.cache_folder) in notices[0].message
+    assert sum(isinstance(event, Decoded) for event in news) == 2
+    assert sum(isinstance(event, Encoded) for event in news) == 2
+    assert list(stage.cache_folder.iterdir()) == []
+
+
+def test_two_workers_share_one_cache(stage: Stage) -> None:
+    one, two = stage.started(), stage.started()
+    for number in range(6):
+        key, pixels = a_slice(number)
+        for client in (one, two) if number % 2 else (two, one):
+            client.encode(key, pixels)
+            answer = only(client.wait(client.decode(key, POINT), timeout_s=SAFETY_S), Decoded)
+            client.wait(timeout_s=SAFETY_S)
+            assert answer.score == pytest.approx(float(pixels[:8, :8].mean()) * 4, rel=1e-3)
+    assert stage.encoded() == [f"base {number}" for number in range(6)]
+
+
+def test_the_worker_s_threads_leave_one_core(stage: Stage) -> None:
+    client = stage.client()
+    (ready,) = client.wait(client.start(), timeout_s=SAFETY_S)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert ready.threads == max(1, cores - 1)
+    (ready,) = (other := stage.client(threads=5)).wait(other.start(), timeout_s=SAFETY_S)
+    assert ready.threads == 5
+
+
+class Pipe:
+    """A worker spoken to by hand."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.channel = Channel(
+            python_command(), environment={**os.environ, "PYTHONPATH": str(FAKES)}
+        )
+        cache = {"folder": str(stage.cache_folder), "ram_bytes": 1000, "disk_bytes": 0}
+        settings = {"predictor": "fake_predictor:load", "device": "cpu", "threads": 1}
+        model = {"model": stage.model(), "adapter": None}
+        self.channel.send(frame("hello", request=1, protocol=1, cache=cache, **settings, **model))
+        assert self.next().type == "ready"
+
+    def next(self) -> Message:
+        while True:
+            messages = self.channel.poll(expecting=True)
+            if messages:
+                (message,) = messages
+                return message
+            self.channel.wait(1)
+
+
+@pytest.fixture
+def pipe(stage: Stage) -> Pipe:
+    pipe = Pipe(stage)
+    yield pipe
+    pipe.channel.close(0)
+
+
+def test_an_unknown_message_is_an_error_and_no_end(pipe: Pipe) -> None:
+    pipe.channel.send(frame("teach", request=7, examples=3))
+    answer = pipe.next()
+    assert (answer.type, answer.header["request"]) == ("error", 7)
+    assert answer.header["kind"] == "unknown_message"
+    assert "'teach'" in answer.header["message"]
+    pipe.channel.send(frame("stats", request=8, future_field=[1]))
+    assert pipe.next().type == "stats"
+
+
+@pytest.mark.parametrize("kind", ["encode", "decode", "prefetch", "release", "load"])
+def test_a_message_without_its_fields_is_an_error_and_no_end(pipe: Pipe, kind: str) -> None:
+    pipe.channel.send(frame(kind, request=7))
+    assert pipe.next().type == "error"
+    pipe.channel.send(frame("stats", request=8))
+    assert pipe.next().type == "stats"
+
+
+def test_pixels_that_do_not_fit_their_shape_are_an_error(pipe: Pipe) -> None:
+    key, pixels = a_slice(1)
+    _, body = pack_pixels(pixels)
+    pipe.channel.send(frame("encode", body, request=7, key=key, shape=[1000, 1000]))
+    assert pipe.next().type == "error"
+
+
+def test_garbage_ends_the_worker_with_a_word(pipe: Pipe) -> None:
+    pipe.channel.send(b"GET / HTTP/1.1\r\n\r\n")
+    with pytest.raises(WorkerError):
+        pipe.next()
+    status, log = pipe.channel.close(1)
+    assert status == 2
+    assert "does not speak the worker's protocol" in log
+
+
+def test_shutdown_ends_the_worker_cleanly(pipe: Pipe) -> None:
+    pipe.channel.send(frame("shutdown"))
+    with pytest.raises(WorkerError):
+        pipe.next()
+    assert pipe.channel.close(1)[0] == 0
+
+
+def test_the_end_of_stdin_ends_the_worker_in_the_midst_of_an_encode(stage: Stage) -> None:
+    client = stage.started()
+    process = process_of(client)
+    stage.cue("hold-encode")
+    client.encode(*a_slice(1))
+    poll_until(client, lambda: stage.happened("encoding"))
+    client.stop(grace_s=SAFETY_S)
+    assert not is_alive(process)
+
+
+@posix
+def test_a_killed_launcher_takes_the_worker_along(stage: Stage, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    client = stage.started(command=launcher_command(pid_file))
+    worker = process_of(client)
+    launcher = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+    assert int(pid_file.read_text()) == worker != launcher
+    os.kill(launcher, signal.SIGKILL)
+    while not any(isinstance(event, Restarted) for event in client.poll()):
+        pass
+    while is_alive(worker):
+        pass
+    assert process_of(client) != worker
+
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+from stage import Stage, process_of
+stage = Stage(Path(sys.argv[1]))
+client = stage.started()
+Path(sys.argv[2]).write_text(str(process_of(client)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@posix
+def test_a_killed_program_takes_the_worker_along(tmp_path: Path, checkout: Path) -> None:
+    path = os.pathsep.join([str(FAKES), str(checkout / "MedSAGaSlicer")])
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), str(tmp_path / "pid")],
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)},
+        check=False,
+    )
+    worker = int((tmp_path / "pid").read_text())
+    while is_alive(worker):
+        pass
+
+
+def test_the_settings_take_a_python_or_a_whole_command() -> None:
+    assert parse_command("/opt/env/bin/python") == python_command("/opt/env/bin/python")
+    words = ["ssh", "-p", "22", "host", "python", "-m", "MedSAGaSlicerLib.worker"]
+    assert parse_command("ssh -p 22 host python -m MedSAGaSlicerLib.worker") == words
+    assert parse_command("'/my env/python'")[0] == "/my env/python"
+    windows = parse_command(r'"C:\Program Files\env\python.exe"', "win32")
+    assert windows == python_command(r"C:\Program Files\env\python.exe")
+    for wrong in ("", "  ", "'open"):
+        with pytest.raises(WorkerError, match="The worker's command"):
+            parse_command(wrong)
+
+
+def test_this_library_is_the_worker_s_whatever_pythonpath_says(
+    stage: Stage, tmp_path: Path
+) -> None:
+    other = tmp_path / "other" / "MedSAGaSlicerLib"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise SystemExit('the wrong library')")
+    path = os.pathsep.join([str(other.parent), str(FAKES)])
+    client = stage.client(environment={**os.environ, "PYTHONPATH": path})
+    (ready,) = client.wait(client.start(), timeout_s=SAFETY_S)
+    assert isinstance(ready, Ready)
+
+
+def test_on_windows_there_is_no_console_and_the_tree_is_killed() -> None:
+    assert process_options("win32") == {"creationflags": 0x08000000}
+    assert process_options("linux") == process_options("darwin") == {"start_new_session": True}
+    assert kill_command(123)[1:] == ["/PID", "123", "/T", "/F"]
