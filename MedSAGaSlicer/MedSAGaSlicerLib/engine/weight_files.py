@@ -7,6 +7,7 @@ can hold nothing but tensors. What a file is, is decided by its content, not by 
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -122,7 +123,10 @@ def _read_torch(path: Path, head: bytes) -> Any:
         msg = f"{path} is a text file, not a checkpoint; get the right file"
         raise CheckpointError(msg)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of pickles it does not know; whether it could read them is all that matters.
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except _READ_ERRORS as error:
         raise CheckpointError(_torch_message(path, head, error)) from error
 
