@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scenes import Scene
+from painting import Scene
 from shapes import Generator, smooth_noise
 
 Picture = NDArray[np.float32]
@@ -149,7 +149,8 @@ def photographed(rng: Generator, scene: Scene) -> NDArray[np.uint8]:
     Returns:
         (size, size, 3) uint8, stretched between outer percentiles as volumes are.
     """
-    weights = np.array([w for _, w in LOOKS])
+    likely = [4.0 if look.__name__ == scene.like else 1.0 for look, _ in LOOKS]
+    weights = np.array([w for _, w in LOOKS]) * likely
     picture = LOOKS[rng.choice(len(LOOKS), p=weights / weights.sum())][0](rng, scene)
     low, high = np.percentile(picture[::2, ::2], [rng.uniform(0, 1.0), rng.uniform(99, 100)])
     grey = (np.clip((picture - low) / max(high - low, 1e-3), 0, 1) * 255).astype(np.uint8)

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from looks import photographed
 from numpy.typing import NDArray
+from painting import SMALLEST
 from real_images import RealImage, load
-from scenes import SMALLEST, random_scene
+from scenes import random_scene
 from shapes import Generator, Mask
 
 OBJECTS = 4

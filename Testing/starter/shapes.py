@@ -142,6 +142,18 @@ def tube(rng: Generator, size: int, centre: NDArray[np.floating], radius: float)
     return mask
 
 
+def strip(rng: Generator, size: int, centre: NDArray[np.floating], radius: float) -> Mask:
+    """A gently bent band from one side of the picture to another: cords, bones, layers, vessels."""
+    t = np.linspace(-1.5, 1.5, 40)
+    bend = rng.normal(0, 0.08, 3)
+    middle = size * (bend[0] * t**2 + bend[1] * np.sin(2 * t + rng.uniform(0, 6)) * 0.5)
+    half = radius * rng.uniform(0.25, 0.8) * np.exp(0.15 * np.sin(3 * t + rng.uniform(0, 6)))
+    upper, lower = (np.stack([t * size, middle + sign * half], 1) for sign in (1, -1))
+    angle = rng.uniform(0, np.pi) if rng.random() < 0.4 else rng.choice([0, np.pi / 2])
+    outline = np.concatenate([upper, lower[::-1]])
+    return fill(size, turned(outline, angle + rng.normal(0, 0.1)) + centre)
+
+
 SHAPES: tuple[tuple[Callable[[Generator, int, NDArray[np.floating], float], Mask], float], ...] = (
     (blob, 0.30),
     (ellipse, 0.17),
@@ -152,6 +164,7 @@ SHAPES: tuple[tuple[Callable[[Generator, int, NDArray[np.floating], float], Mask
     (island, 0.08),
     (polygon, 0.04),
     (tube, 0.05),
+    (strip, 0.05),
 )
 
 

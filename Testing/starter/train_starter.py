@@ -1,7 +1,8 @@
 """Trains the starter model: python Testing/starter/train_starter.py --data DIR --output FOLDER.
 
 Seeded and resumable: the state is written every few minutes, and the same command goes on from it.
-Early steps run on small pictures, the last ones at full size (--stages SIZE:STEPS …).
+Early steps run on small pictures, the last ones at full size: --stages SIZE:STEPS[:CLICKED] ….
+CLICKED of a picture's four objects are clicked on (two unless given) and the others boxed.
 """
 
 import argparse
@@ -9,112 +10,18 @@ import json
 import math
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from losses import mask_loss, true_iou
+from promptable import Promptable, step_loss
 from safetensors.torch import save_file
 from samples import OBJECTS, Samples
-from simulated_prompts import PromptBatch, boxes_around, corrections, first_clicks
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from MedSAGaSlicerLib.engine.attention import fuse_attention
-from MedSAGaSlicerLib.engine.starter import PATCH_SIZE, build_starter_parts
-
-
-class Promptable(nn.Module):
-    """The three parts with a decoder call for many objects of many pictures at once."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-        self.image_encoder, self.prompt_encoder, self.mask_decoder = build_starter_parts(size)
-        fuse_attention(self.image_encoder)
-
-    def decode(
-        self, features: Tensor, prompts: PromptBatch, previous: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Masks (n, 4, h, w) and predicted IoU (n, 4); `features` has one map per object."""
-        points = (prompts.points, prompts.positive) if prompts.points.shape[1] else None
-        mask = None if previous is None else previous[:, None]
-        sparse, dense = self.prompt_encoder(points=points, boxes=prompts.boxes, masks=mask)
-        nothing = torch.zeros_like(features[:1])
-        position = self.prompt_encoder.get_dense_pe()
-        masks, iou = self.mask_decoder.predict_masks(nothing, position, sparse, features + dense)
-        return masks, iou
-
-
-def decoder_round(
-    masks: Tensor, iou: Tensor, target: Tensor, *, ambiguous: bool
-) -> tuple[Tensor, Tensor]:
-    """Loss of one answer and the logits that would be shown.
-
-    One click leaves open what is meant: the best of masks 1 to 3 counts. All else is mask 0's.
-    """
-    losses = mask_loss(masks, target[:, None])
-    quality = (iou.float() - true_iou(masks.detach(), target[:, None])) ** 2
-    rows = torch.arange(len(masks))
-    if ambiguous:
-        best, _ = losses[:, 1:].min(1)
-        loss = best + 0.1 * losses[:, 1:].mean(1) + 0.3 * losses[:, 0] + quality.mean(1)
-        shown = masks[rows, 1 + iou[:, 1:].argmax(1)]
-    else:
-        loss, shown = losses[:, 0] + quality[:, 0], masks[:, 0]
-    return loss.mean(), shown.detach().float()
-
-
-def chain(
-    model: Promptable,
-    features: Tensor,
-    objects: Tensor,
-    rng: np.random.Generator,
-    *,
-    box: bool,
-    rounds: int,
-) -> Tensor:
-    """The mean loss of a first prompt and the corrections after it."""
-    scale = PATCH_SIZE // 4
-    target = functional.avg_pool2d(objects.float()[:, None], scale)[:, 0]
-    small = (target.numpy() >= 0.5).astype(np.uint8)
-    whole = objects.numpy()
-    for n in np.flatnonzero(small.sum((1, 2)) == 0):
-        small[n] = target[n].numpy() > 0
-    prompts = boxes_around(rng, whole, 0.06) if box else first_clicks(rng, small, scale)
-    if box and rng.random() < 0.15:
-        click = first_clicks(rng, small, scale)
-        prompts = PromptBatch(click.points, click.positive, prompts.boxes)
-    total, previous = torch.zeros(()), None
-    for step in range(rounds):
-        masks, iou = model.decode(features, prompts, previous)
-        ambiguous = prompts.boxes is None and prompts.points.shape[1] == 1
-        loss, shown = decoder_round(masks, iou, target, ambiguous=ambiguous)
-        total = total + loss
-        if step + 1 < rounds:
-            prompts = prompts.with_click(*corrections(rng, shown, small, scale))
-            previous = shown.clamp(-32, 32) if rng.random() < 0.8 else None
-    return total / rounds
-
-
-def step_loss(
-    model: Promptable, batch: dict[str, Tensor], rng: np.random.Generator
-) -> tuple[Tensor, float]:
-    """Loss of a batch: of each picture's objects half are clicked on, half boxed."""
-    with torch.autocast("cpu", torch.bfloat16):
-        with sdpa_kernel(
-            SDPBackend.MATH
-        ):  # a third faster than the fused kernel on one core at 64 to 576 tokens
-            features = model.image_encoder(batch["image"])
-        half = OBJECTS // 2
-        losses = []
-        for box, part in ((False, slice(0, half)), (True, slice(half, None))):
-            objects = batch["objects"][:, part].flatten(0, 1)
-            rounds = int(rng.integers(1, 3)) if box else int(rng.integers(2, 4))
-            repeated = features.float().repeat_interleave(half, 0)
-            losses.append(chain(model, repeated, objects, rng, box=box, rounds=rounds))
-    return losses[0] + losses[1], float(losses[1].detach())
+from MedSAGaSlicerLib.engine.starter import PATCH_SIZE
 
 
 def resized_state(state: dict[str, Tensor], size: int) -> dict[str, Tensor]:
@@ -139,18 +46,32 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     )
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Steps on pictures of one size; `clicked` of the four objects of each get clicks."""
+
+    size: int
+    steps: int
+    clicked: int = OBJECTS // 2
+
+    @classmethod
+    def parse(cls, text: str) -> "Stage":
+        """Reads SIZE:STEPS or SIZE:STEPS:CLICKED."""
+        return cls(*(int(value) for value in text.split(":")))
+
+
 class Training:
     """Model, optimiser and average weights, with their state on disk."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.stages = [tuple(int(v) for v in s.split(":")) for s in options.stages]
-        self.total = sum(steps for _, steps in self.stages)
+        self.stages = [Stage.parse(text) for text in options.stages]
+        self.total = sum(stage.steps for stage in self.stages)
         self.step, self.seconds = 0, 0.0
         self.folder: Path = options.output
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(options.seed)
-        self._enter(self.stages[0][0], None)
+        self._enter(self.stages[0].size, None)
         if (self.folder / "state.pt").is_file():
             self._resume()
 
@@ -199,19 +120,21 @@ class Training:
     def run(self) -> None:
         """Runs the remaining steps."""
         done = 0
-        for size, steps in self.stages:
-            if self.step < done + steps:
-                if self.model.size != size:
-                    self._enter(
-                        size,
-                        {"model": self.model.state_dict(), "average": self.average.state_dict()},
-                    )
-                self._stage(size, done + steps)
-            done += steps
+        for stage in self.stages:
+            end = done + stage.steps
+            if self.step < end:
+                if self.model.size != stage.size:
+                    weights = {
+                        "model": self.model.state_dict(),
+                        "average": self.average.state_dict(),
+                    }
+                    self._enter(stage.size, weights)
+                self._stage(stage, end)
+            done = end
         self.save()
 
-    def _stage(self, size: int, end: int) -> None:
-        options = self.options
+    def _stage(self, stage: Stage, end: int) -> None:
+        options, size = self.options, stage.size
         count = options.batch if size <= 128 else max(4, options.batch // 2)
         samples = Samples(size, options.seed, options.data, options.real_share, end * count)
         remaining = torch.utils.data.Subset(samples, range(self.step * count, end * count))
@@ -225,7 +148,7 @@ class Training:
             rng = np.random.default_rng([options.seed, 1, self.step])
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self.step, self.total, options.rate)
-            loss, box_loss = step_loss(self.model, batch, rng)
+            loss, box_loss = step_loss(self.model, batch, rng, stage.clicked)
             self.optimizer.zero_grad()
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -274,7 +197,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument(
-        "--stages", nargs="+", default=["128:3500", "256:1000"], metavar="SIZE:STEPS"
+        "--stages", nargs="+", default=["128:2400", "192:2200:1"], metavar="SIZE:STEPS[:CLICKED]"
     )
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=8e-4)
