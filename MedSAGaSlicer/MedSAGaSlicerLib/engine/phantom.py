@@ -157,12 +157,13 @@ def _bowel(trunk: _Trunk, cavity: Mask) -> None:
     random = np.random.default_rng(7)
     strands = (np.abs(trunk.noise(9, 1)) < 0.12) & (np.abs(trunk.noise(9, 1)) < 0.3)
     trunk.paint(cavity & strands & (trunk.ct < -60), 90.0)
+    grain = trunk.noise(4, 22)
     for _ in range(44):
         center = random.uniform((-110, -72, -10), (110, 15, 88)).tolist()
         loop = trunk.ellipsoid(center, random.uniform((15, 13, 14), (34, 22, 26)).tolist())
         content = random.choice([25.0, 40.0, 120.0])
         trunk.paint(cavity & (loop < 0), 75.0)
-        trunk.paint(cavity & (loop < -3.5), content + trunk.noise(4, 22))
+        trunk.paint(cavity & (loop < -3.5), content + grain)
         if random.random() < 0.4:
             trunk.paint(cavity & (loop < -4) & (trunk.straight[1] < center[1] - 3), -920.0)
 

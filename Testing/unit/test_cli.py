@@ -1,0 +1,333 @@
+"""The command line: exit codes, one clear line for what is wrong, whole files or none."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK
+from made_images import save_image
+from region_predictor import RegionPredictor
+
+from MedSAGaSlicerLib import cli
+from MedSAGaSlicerLib.errors import CheckpointError, DependencyError
+
+PROMPTS = {
+    "format": 1,
+    "segments": [
+        {
+            "name": "brick",
+            "color": [1, 0, 0],
+            "prompts": [
+                {"axis": "k", "index": 2, "points": [{"at": [5, 4], "positive": True}]},
+                {"axis": "k", "index": 3, "box": [3, 2, 8, 7]},
+            ],
+        }
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def model(monkeypatch: pytest.MonkeyPatch) -> RegionPredictor:
+    """All commands get the stand-in instead of a network."""
+    model = RegionPredictor()
+    monkeypatch.setattr(cli, "_predictor", lambda *_: model)
+    return model
+
+
+@pytest.fixture
+def brick(tmp_path: Path) -> Path:
+    volume = np.full((6, 10, 12), 10, np.int16)
+    volume[1:5, 2:8, 3:9] = 500
+    return save_image(tmp_path / "brick.nii.gz", volume, spacing=(0.5, 0.5, 2.0))
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    path = tmp_path / "P.json"
+    path.write_text(json.dumps(PROMPTS))
+    return path
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[str]:
+    label = np.zeros((6, 10, 12), np.uint8)
+    label[1:5, 2:8, 3:9] = 1
+    save_image(tmp_path / "labels" / "a.nrrd", label)
+    save_image(tmp_path / "images" / "a.nrrd", label * np.int16(300))
+    return ["--images", str(tmp_path / "images"), "--labels", str(tmp_path / "labels")]
+
+
+def run(*arguments: Any) -> int:
+    return cli.main([str(argument) for argument in arguments])
+
+
+class TestSegment:
+    def test_it_writes_the_segmentation_and_says_where(
+        self, brick: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output = tmp_path / "S.seg.nrrd"
+        assert run("segment", brick, "--prompts", prompts, "--output", output) == 0
+        image = SimpleITK.ReadImage(str(output))
+        assert image.GetSpacing() == pytest.approx((0.5, 0.5, 2.0))
+        found = SimpleITK.GetArrayFromImage(image)
+        assert found.sum(axis=(1, 2)).tolist() == [0, 0, 36, 36, 0, 0]
+        assert capsys.readouterr().out == f"brick: 72 voxels\nWritten: {output}\n"
+
+    def test_a_program_reads_one_json_object_a_line(
+        self, brick: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output = tmp_path / "S.seg.nrrd"
+        assert run("segment", brick, "--prompts", prompts, "--output", output, "--json") == 0
+        events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [event["event"] for event in events] == ["progress"] * 3 + ["finished"]
+        assert [event["done"] for event in events[:3]] == [0, 1, 2]
+        assert events[-1] == {
+            "event": "finished",
+            "output": str(output),
+            "voxels": {"brick": 72},
+        }
+
+    def test_a_frame_of_a_4d_image_is_segmented(self, prompts: Path, tmp_path: Path) -> None:
+        frames = [np.full((6, 10, 12), 10, np.int16) for _ in range(2)]
+        frames[1][1:5, 2:8, 3:9] = 500
+        movie = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(frame) for frame in frames])
+        SimpleITK.WriteImage(movie, str(tmp_path / "movie.nrrd"))
+        output = tmp_path / "S.seg.nrrd"
+        given = ("segment", tmp_path / "movie.nrrd", "--prompts", prompts, "--output", output)
+        assert run(*given) == 2
+        assert run(*given, "--frame", 1) == 0
+        assert SimpleITK.ReadImage(str(output)).GetSize() == (12, 10, 6)
+
+    def test_bad_input_ends_with_2_and_one_line_and_no_file(
+        self,
+        brick: Path,
+        prompts: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        model: RegionPredictor,
+    ) -> None:
+        outside = tmp_path / "outside.json"
+        outside.write_text(prompts.read_text().replace('"index": 3', '"index": 6'))
+        text = tmp_path / "text.nii.gz"
+        text.write_text("hello")
+        output = tmp_path / "S.seg.nrrd"
+        before = set(tmp_path.iterdir())
+        for volume, given, target, said in [
+            (tmp_path / "none.nii", prompts, output, "no file or folder"),
+            (text, prompts, output, "Cannot read"),
+            (tmp_path, prompts, output, "no DICOM image series"),
+            (brick, tmp_path / "none.json", output, "Cannot read the prompt file"),
+            (brick, brick, output, "not valid JSON"),
+            (brick, outside, output, "last index"),
+            (brick, prompts, tmp_path / "S.nii.gz", "must end in .seg.nrrd"),
+            (brick, prompts, tmp_path / "none" / "S.seg.nrrd", "does not exist"),
+        ]:
+            assert run("segment", volume, "--prompts", given, "--output", target) == 2
+            captured = capsys.readouterr()
+            assert said in captured.err
+            assert captured.err.startswith("medsaga: ")
+            assert captured.err.count("\n") == 1
+            assert captured.out == ""
+        assert set(tmp_path.iterdir()) == before
+        assert model.encoded == 0
+
+    def test_a_program_is_told_of_a_failure_too(
+        self, brick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        given = ("--prompts", tmp_path / "none.json", "--output", tmp_path / "S.seg.nrrd")
+        assert run("segment", brick, *given, "--json") == 2
+        event = json.loads(capsys.readouterr().out)
+        assert event["event"] == "failed"
+        assert "none.json" in event["message"]
+
+    @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+    def test_a_folder_without_permission_is_refused(
+        self, brick: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        # /proc takes no files from anyone, root included.
+        target = Path("/proc/S.seg.nrrd")
+        if not target.parent.is_dir():
+            pytest.skip("no /proc here")
+        assert run("segment", brick, "--prompts", prompts, "--output", target) == 2
+        assert "Cannot write" in capsys.readouterr().err
+
+
+class TestExitCodes:
+    @pytest.mark.parametrize(
+        ("error", "code"),
+        [
+            (CheckpointError("bad weights"), 2),
+            (DependencyError("no torch"), 3),
+            (ModuleNotFoundError("No module named 'torch'", name="torch"), 3),
+            (OSError(28, "No space left on device"), 1),
+            (KeyboardInterrupt(), 1),
+        ],
+    )
+    def test_each_kind_of_trouble_has_its_own(
+        self,
+        error: BaseException,
+        code: int,
+        brick: Path,
+        prompts: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def fail(*_: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "_predictor", fail)
+        output = tmp_path / "S.seg.nrrd"
+        assert run("segment", brick, "--prompts", prompts, "--output", output) == code
+        assert capsys.readouterr().err.count("\n") == 1
+        assert not output.exists()
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [],
+            ["paint"],
+            ["segment"],
+            ["segment", "a.nrrd", "--prompts", "P.json", "--output", "S", "--frame", "x"],
+            ["segment", "a.nrrd", "--prompts", "P.json", "--output", "S", "--colour"],
+            ["evaluate", "--prompts", "scribbles"],
+        ],
+    )
+    def test_a_wrong_call_ends_with_2_and_one_line(
+        self, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as raised:
+            cli.main(arguments)
+        assert raised.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+    def test_what_does_not_work_yet_is_not_offered(self) -> None:
+        for arguments in (["teach"], ["finish"], ["plan"], ["segment", "--propagate"]):
+            with pytest.raises(SystemExit):
+                cli.main(arguments)
+
+    def test_help_is_no_failure(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as raised:
+            cli.main(["evaluate", "--help"])
+        assert raised.value.code == 0
+        assert "--components" in capsys.readouterr().out
+
+
+class TestEvaluate:
+    def test_the_report_has_what_was_asked_and_what_came_out(
+        self, pairs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "R.json"
+        assert run("evaluate", *pairs, "--label", "1", "--prompts", "clicks", "--report", path) == 0
+        report = json.loads(path.read_text())
+        assert report["mean_dice"] == report["dice_3d"] == report["mean_nsd"] == 1
+        assert report["noc80"] == report["noc90"] == 1
+        assert len(report["dice_at"]) == 20
+        assert [case["name"] for case in report["cases"]] == ["a"]
+        assert report["seconds"] > 0
+        assert (report["label"], report["prompts"], report["model"]) == ("1", "clicks", "starter")
+        assert "Dice 1.000" in capsys.readouterr().out
+
+    def test_bad_folders_and_labels_end_with_2(
+        self, pairs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        good = {"--label": "1", "--prompts": "box", "--report": tmp_path / "R.json"}
+        for option, value, said in [
+            ("--label", "5", "Values there: 1"),
+            ("--label", "liver", "unclear"),
+            ("--images", tmp_path / "none", "does not exist"),
+            ("--report", tmp_path / "none" / "R.json", "does not exist"),
+            ("--report", tmp_path, "is a folder"),
+        ]:
+            given = dict(zip(pairs[::2], pairs[1::2], strict=True)) | good | {option: value}
+            assert run("evaluate", *[part for pair in given.items() for part in pair]) == 2
+            assert said in capsys.readouterr().err
+        assert not (tmp_path / "R.json").exists()
+
+
+class TestModels:
+    def test_the_table_names_every_model(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("models") == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].split() == ["NAME", "HERE", "SIZE", "LICENCE", "FROM"]
+        assert lines[1].startswith("starter ")
+        assert any(line.startswith("sam_vit_b ") and "to download" in line for line in lines)
+
+    def test_a_program_gets_one_list(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("models", "--json") == 0
+        rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+        assert rows["sam_vit_b"]["present"] is False
+        assert rows["sam_vit_b"]["licence"] == "Apache-2.0"
+        assert rows["sam_vit_b"]["url"].startswith("https://")
+
+
+class TestDemo:
+    def test_an_own_volume_gives_pictures_and_a_report(
+        self, brick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output = tmp_path / "new" / "demo"
+        assert run("demo", "--volume", brick, "--output", output) == 0
+        assert {path.name for path in output.iterdir()} == {
+            "overview.png",
+            "prompts.json",
+            "report.json",
+            "report.md",
+            "segmentation.seg.nrrd",
+        }
+        assert str(output / "overview.png") in capsys.readouterr().out
+
+    def test_an_output_that_is_a_file_is_refused(
+        self, brick: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("demo", "--volume", brick, "--output", brick) == 2
+        assert "Cannot make the folder" in capsys.readouterr().err
+
+
+SLOW_RUN = """
+import sys
+from region_predictor import RegionPredictor
+from MedSAGaSlicerLib import cli
+
+class Slow(RegionPredictor):
+    def predict(self, *arguments):
+        sys.stdout.write("predicting\\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+cli._predictor = lambda *_: Slow()
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_leaves_no_file(
+    number: int, brick: Path, prompts: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    given = ("segment", brick, "--prompts", prompts, "--output", output / "S.seg.nrrd")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_RUN, *given],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with process:
+        assert process.stdout
+        assert process.stdout.readline() == "predicting\n"
+        process.send_signal(number)
+        _, errors = process.communicate()
+    assert not list(output.iterdir())
+    if number != signal.SIGKILL:
+        assert process.returncode == 1
+        assert errors.startswith("medsaga: Stopped.")
+        assert errors.count("\n") == 1
