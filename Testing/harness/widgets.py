@@ -1,0 +1,40 @@
+"""Stand-ins for the CTK and Slicer widgets that the panel uses, on a real MRML scene.
+
+Each has the part of the real widget's face that the panel needs, under the real names; what such a
+widget does is Slicer's documentation put into few lines, and so an assumption.
+"""
+
+from harness.node_selector import qMRMLNodeComboBox
+from harness.plain_widgets import ctkCollapsibleButton, qMRMLWidget
+from harness.segment_selector import qMRMLSegmentSelectorWidget
+
+WIDGETS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        ctkCollapsibleButton,
+        qMRMLNodeComboBox,
+        qMRMLSegmentSelectorWidget,
+        qMRMLWidget,
+    )
+}
+
+SIGNALS = {
+    "ctkCollapsibleButton": {"contentsCollapsed": "bool"},
+    "qMRMLWidget": {"mrmlSceneChanged": "vtkMRMLScene*"},
+    "qMRMLNodeComboBox": {
+        "currentNodeChanged": "vtkMRMLNode*",
+        "currentNodeIDChanged": "QString",
+        "nodeAddedByUser": "vtkMRMLNode*",
+    },
+    "qMRMLSegmentSelectorWidget": {
+        "currentNodeChanged": "vtkMRMLNode*",
+        "currentSegmentChanged": "QString",
+    },
+}
+"""Name and argument of each signal that the stand-ins have, as declared in C++."""
+
+SLOTS = {
+    "qMRMLNodeComboBox": {"setMRMLScene": "vtkMRMLScene*"},
+    "qMRMLSegmentSelectorWidget": {"setMRMLScene": "vtkMRMLScene*"},
+}
+"""The same for slots that a .ui file connects."""
