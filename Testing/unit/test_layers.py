@@ -10,6 +10,7 @@ WITHOUT_TORCH = [
     "MedSAGaSlicerLib",
     "MedSAGaSlicerLib.cli",
     "MedSAGaSlicerLib.errors",
+    "MedSAGaSlicerLib.engine.downloads",
     "MedSAGaSlicerLib.engine.files",
     "MedSAGaSlicerLib.engine.geometry",
     "MedSAGaSlicerLib.engine.images",
