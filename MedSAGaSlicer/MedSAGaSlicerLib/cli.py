@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reporter.fail(str(error))
         return FAILED
     except KeyboardInterrupt:
-        reporter.fail("Stopped. Files that were not finished have been removed.")
+        reporter.fail("Stopped.")
         return FAILED
     return DONE
 
@@ -156,12 +156,25 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _models(options: argparse.Namespace, reporter: Reporter) -> None:
+    from MedSAGaSlicerLib.engine import downloads, registry
     from MedSAGaSlicerLib.engine.model_table import model_rows, model_table
 
-    rows = model_rows()
-    # The whole list at once: it is no progress, so --json is one document here.
-    text = json.dumps(rows, indent=2) if options.json else model_table(rows)
-    sys.stdout.write(text + "\n")
+    if options.download:
+        entry = registry.entry(options.download)
+        progress = reporter.bytes_progress(f"MB of {entry.name}")
+        path = downloads.download(entry, registry.model_folder(), progress)
+        reporter.event("finished", output=str(path))
+        reporter.say(f"Written: {path}")
+    elif options.delete:
+        entry = registry.entry(options.delete)
+        freed = downloads.delete(entry, registry.model_folder())
+        reporter.event("finished", deleted=entry.name, bytes=freed)
+        reporter.say(f"Deleted {entry.name}: {freed / 1e6:.1f} MB freed")
+    else:
+        rows = model_rows()
+        # The whole list at once: it is no progress, so --json is one document here.
+        sys.stdout.write(json.dumps(rows, indent=2) if options.json else model_table(rows))
+        sys.stdout.write("\n")
 
 
 def _predictor(options: argparse.Namespace, reporter: Reporter) -> Predictor:
@@ -197,6 +210,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(demo)
 
     models = _command(commands, "models", _models, "what is known, what is here, where from")
+    choice = models.add_mutually_exclusive_group()
+    choice.add_argument("--download", metavar="NAME", help="fetch a model from its authors")
+    choice.add_argument("--delete", metavar="NAME", help="delete a downloaded model")
     models.add_argument("--json", action="store_true", help="as JSON")
 
     segment = _command(commands, "segment", _segment, "segment the prompted slices of an image")

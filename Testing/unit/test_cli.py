@@ -15,6 +15,7 @@ from made_images import save_image
 from region_predictor import RegionPredictor
 
 from MedSAGaSlicerLib import cli
+from MedSAGaSlicerLib.engine import downloads, registry
 from MedSAGaSlicerLib.errors import CheckpointError, DependencyError
 
 PROMPTS = {
@@ -266,6 +267,40 @@ class TestModels:
         assert rows["sam_vit_b"]["licence"] == "Apache-2.0"
         assert rows["sam_vit_b"]["url"].startswith("https://")
 
+    def test_a_download_shows_how_far_it_is_and_lands_in_the_folder(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def download(entry: Any, folder: Path, progress: Any) -> Path:
+            progress(20_000_000, 41_000_000)
+            return folder / entry.file
+
+        monkeypatch.setattr(downloads, "download", download)
+        assert run("models", "--download", "mobile_sam", "--json") == 0
+        events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert (events[0]["done"], events[0]["total"]) == (20, 41)
+        assert events[1]["output"].endswith("mobile_sam.pt")
+
+    def test_a_downloaded_model_is_deleted_on_demand(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = registry.path_of(registry.entry("mobile_sam"))
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(2_000_000))
+        assert run("models", "--delete", "mobile_sam") == 0
+        assert not path.exists()
+        assert "2.0 MB freed" in capsys.readouterr().out
+
+    def test_a_model_that_is_not_known_or_has_no_address_is_refused(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for arguments, said in [
+            (("--download", "sam"), "No model is called 'sam'"),
+            (("--download", "lite_medsam"), "cannot be downloaded"),
+            (("--delete", "starter"), "cannot be deleted"),
+        ]:
+            assert run("models", *arguments) == 2
+            assert said in capsys.readouterr().err
+
 
 class TestDemo:
     def test_an_own_volume_gives_pictures_and_a_report(
@@ -293,6 +328,7 @@ SLOW_RUN = """
 import sys
 from region_predictor import RegionPredictor
 from MedSAGaSlicerLib import cli
+from MedSAGaSlicerLib.engine import downloads, registry
 
 class Slow(RegionPredictor):
     def predict(self, *arguments):

@@ -10,7 +10,6 @@ from typing import Any
 DISTRIBUTION = {
     "cv2": "opencv-python-headless",
     "galore_torch": "galore-torch",
-    "nrrd": "pynrrd",
     "PIL": "pillow",
     "segment_anything": "segment-anything",
     "slicer": "slicer-core",

@@ -46,6 +46,14 @@ class Reporter:
                 self._last = now
                 self._draw(done, total, doing, now - self._started)
 
+    def bytes_progress(self, doing: str) -> Callable[[int, int | None], None]:
+        """A function that takes bytes done and in all, and shows them in megabytes."""
+
+        def show(done: int, total: int | None) -> None:
+            self.progress(round(done / 1e6), round((total or 0) / 1e6), doing)
+
+        return show
+
     def say(self, text: str) -> None:
         """A sentence for a person; a program that reads JSON has events instead."""
         if not self._as_json:
