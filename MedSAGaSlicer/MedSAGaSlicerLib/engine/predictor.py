@@ -91,8 +91,9 @@ class Predictor:
         images = torch.stack([self._rules.prepare(pixels)[0] for pixels in slices])
         with torch.inference_mode():
             features = self.model.image_encoder(images.to(self.device)).float().cpu().numpy()
+        # Copies: a view would keep the whole batch alive, and in the encoder's own memory order.
         return [
-            Embedding(features[at], (pixels.shape[0], pixels.shape[1]), self.encoder_key)
+            Embedding(features[at].copy("C"), (pixels.shape[0], pixels.shape[1]), self.encoder_key)
             for at, pixels in enumerate(slices)
         ]
 
@@ -117,12 +118,25 @@ class Predictor:
         if prompts.is_empty and previous_logits is None:
             msg = "There is no prompt: give a point, a box, or the logits of an earlier prediction"
             raise InputError(msg)
-        self._check(embedding)
-        frame = self._rules.frame(embedding.size)
         alone = len(prompts.points) == 1 and prompts.box is None and previous_logits is None
         ambiguous = alone and prompts.positive[0]
+        return self._answer(embedding, prompts, previous_logits, ambiguous)
+
+    def _answer(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        previous_logits: Logits | None,
+        ambiguous: bool,
+        learned: Tensor | None = None,
+    ) -> Prediction:
+        """The best of the model's answers; `learned` (tokens, channels) join the prompts."""
+        self._check(embedding)
+        frame = self._rules.frame(embedding.size)
         with torch.inference_mode():
-            logits, scores = self._decode(embedding, prompts, previous_logits, frame, ambiguous)
+            logits, scores = self._decode(
+                embedding, prompts, previous_logits, frame, ambiguous, learned
+            )
             best = int(scores.argmax())
             return Prediction(
                 mask=self._rules.mask(logits[best], frame),
@@ -137,6 +151,7 @@ class Predictor:
         previous_logits: Logits | None,
         frame: SliceFrame,
         ambiguous: bool,
+        learned: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Logits (n, h, w) and scores (n,): three if ambiguous, otherwise one."""
         points, box = None, None
@@ -149,6 +164,8 @@ class Predictor:
         sparse, dense = self.model.prompt_encoder(
             points=points, boxes=box, masks=self._mask_prompt(previous_logits)
         )
+        if learned is not None:
+            sparse = torch.cat([sparse, learned[None]], dim=1)
         logits, scores = self.model.mask_decoder(
             image_embeddings=self._features(embedding),
             image_pe=self._position,
