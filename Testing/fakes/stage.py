@@ -73,7 +73,7 @@ class Stage:
 def a_slice(number: int, size: tuple[int, ...] = (24, 40)) -> tuple[str, np.ndarray]:
     """A slice that can be told by its first pixel, with its key."""
     pixels = np.random.default_rng(number).integers(0, 255, size, dtype=np.uint8)
-    pixels.flat[0] = number
+    pixels.flat[0] = number % 256
     return slice_key(pixels), pixels
 
 
