@@ -80,22 +80,16 @@ def _stoppable() -> Iterator[None]:
 
 
 def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
-    from MedSAGaSlicerLib.engine.images import read_image
-    from MedSAGaSlicerLib.engine.prompt_file import read_prompt_file
-    from MedSAGaSlicerLib.engine.prompts import check_inside
-    from MedSAGaSlicerLib.engine.segmentation_file import (
-        check_segmentation_path,
-        write_segmentation,
-    )
-    from MedSAGaSlicerLib.engine.segmenting import segment
+    from MedSAGaSlicerLib.engine.segmenting import segment_file
 
-    check_segmentation_path(options.output)
-    segments = read_prompt_file(options.prompts)
-    volume = read_image(options.volume, options.frame)
-    check_inside(segments, volume.geometry, is_2d=volume.is_2d)
-    masks = segment(volume, segments, _predictor(options, reporter), reporter.progress)
-    write_segmentation(options.output, masks, volume.geometry)
-    voxels = {mask.name: int(mask.mask_kji.sum()) for mask in masks}
+    voxels = segment_file(
+        options.volume,
+        options.prompts,
+        options.output,
+        lambda: _predictor(options, reporter),
+        frame=options.frame,
+        progress=reporter.progress,
+    )
     reporter.event("finished", output=str(options.output), voxels=voxels)
     for name, count in voxels.items():
         reporter.say(f"{name}: {count} voxels")
@@ -103,32 +97,18 @@ def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
-    from MedSAGaSlicerLib.engine.cases import LabelChoice, find_cases
-    from MedSAGaSlicerLib.engine.evaluation import evaluate
-    from MedSAGaSlicerLib.engine.evaluation_report import check_report, report_lines, write_report
-    from MedSAGaSlicerLib.engine.metrics import check_nsd_available
+    from MedSAGaSlicerLib.engine.evaluation_report import evaluate_folders, report_lines
 
-    check_report(options.report)
-    choice = LabelChoice.parse(options.label)
-    cases = find_cases(options.images, options.labels)
-    check_nsd_available()
-    report = evaluate(
-        cases,
-        choice,
-        _predictor(options, reporter),
+    report = evaluate_folders(
+        options.images,
+        options.labels,
+        options.label,
         options.prompts,
+        options.report,
+        lambda: _predictor(options, reporter),
+        model=options.model,
         per_component=options.components,
         progress=reporter.progress,
-    )
-    write_report(
-        options.report,
-        report,
-        model=options.model,
-        prompts=options.prompts,
-        components=options.components,
-        label=str(choice),
-        images=str(options.images),
-        labels=str(options.labels),
     )
     reporter.event("finished", output=str(options.report), mean_dice=report["mean_dice"])
     for line in report_lines(report):
@@ -195,7 +175,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="medsaga", description="Segment medical images by prompts.")
     parser.add_argument("--version", action="version", version=f"medsaga {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_demo(commands)
+    _add_models(commands)
+    _add_segment(commands)
+    _add_evaluate(commands)
+    return parser
 
+
+def _add_demo(commands: Any) -> None:
     demo = _command(commands, "demo", _demo, "the main job on a made volume: pictures and a report")
     demo.add_argument(
         "--output",
@@ -209,12 +196,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_model(demo)
 
+
+def _add_models(commands: Any) -> None:
     models = _command(commands, "models", _models, "what is known, what is here, where from")
     choice = models.add_mutually_exclusive_group()
     choice.add_argument("--download", metavar="NAME", help="fetch a model from its authors")
     choice.add_argument("--delete", metavar="NAME", help="delete a downloaded model")
     models.add_argument("--json", action="store_true", help="as JSON")
 
+
+def _add_segment(commands: Any) -> None:
     segment = _command(commands, "segment", _segment, "segment the prompted slices of an image")
     segment.add_argument(
         "volume",
@@ -231,6 +222,8 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--frame", type=int, metavar="N", help="frame of a 4-D image, from 0")
     _add_model(segment)
 
+
+def _add_evaluate(commands: Any) -> None:
     evaluate = _command(commands, "evaluate", _evaluate, "measure a model on labelled images")
     evaluate.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
     evaluate.add_argument(
@@ -256,7 +249,6 @@ def _parser() -> argparse.ArgumentParser:
         "--report", type=Path, required=True, metavar="R.json", help="where the figures go"
     )
     _add_model(evaluate)
-    return parser
 
 
 def _command(
@@ -285,3 +277,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads")
     command.add_argument("--json", action="store_true", help="progress as one JSON object a line")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

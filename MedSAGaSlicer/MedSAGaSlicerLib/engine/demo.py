@@ -115,22 +115,30 @@ def run_demo(
     segments = read_prompt_file(output / "prompts.json")
     masks = segment(volume, segments, predictor, progress)
     write_segmentation(output / "segmentation.seg.nrrd", masks, volume.geometry)
-    shown = [
-        _Shown(
-            entry.name,
-            place,
-            slice_of(mask.mask_kji, place.axis, place.index),
-            _true(truth, entry.name, place),
-        )
-        for entry, mask in zip(segments, masks, strict=True)
-        for place in entry.slices
-    ]
+    shown = _shown(segments, masks, truth)
     save_montage(output / "overview.png", _panels(volume, shown))
     report = _report(shown, model, volume_path)
     write_json(output / "report.json", report)
     with atomic_path(output / "report.md") as temporary:
         temporary.write_text(_page(report), encoding="utf-8")
     return report
+
+
+def _shown(
+    segments: tuple[SegmentPrompts, ...],
+    masks: list[SegmentMask],
+    truth: dict[str, NDArray[np.bool_]],
+) -> list[_Shown]:
+    return [
+        _Shown(
+            entry.name,
+            place,
+            slice_of(mask.mask_kji, place.axis, place.index),
+            slice_of(truth[entry.name], place.axis, place.index) if entry.name in truth else None,
+        )
+        for entry, mask in zip(segments, masks, strict=True)
+        for place in entry.slices
+    ]
 
 
 def _prepare(output: Path) -> None:
@@ -180,12 +188,6 @@ def _indices(mask: NDArray[np.bool_], task: _Task) -> list[int]:
     axes = tuple(at for at in range(3) if "kji"[at] != task.axis)
     present = np.flatnonzero(mask.any(axis=axes))
     return [int(present[round(place * (present.size - 1))]) for place in task.places]
-
-
-def _true(
-    truth: dict[str, NDArray[np.bool_]], name: str, place: SlicePrompts
-) -> NDArray[np.bool_] | None:
-    return slice_of(truth[name], place.axis, place.index) if name in truth else None
 
 
 def _panels(volume: Volume, shown: list[_Shown]) -> list[Panel]:

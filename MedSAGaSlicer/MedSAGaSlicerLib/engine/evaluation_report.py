@@ -2,30 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from MedSAGaSlicerLib import __version__
+from MedSAGaSlicerLib.engine.cases import LabelChoice, find_cases
+from MedSAGaSlicerLib.engine.evaluation import evaluate
 from MedSAGaSlicerLib.engine.files import check_writable
 from MedSAGaSlicerLib.engine.json_file import write_json
+from MedSAGaSlicerLib.engine.metrics import check_nsd_available
+from MedSAGaSlicerLib.engine.progress import Progress, silent
+from MedSAGaSlicerLib.engine.segmenting import SlicePredictor
 from MedSAGaSlicerLib.errors import InputError
 
 
-def check_report(path: Path) -> None:
-    """Refuse a report's path before hours of work.
+def evaluate_folders(
+    images: Path,
+    labels: Path,
+    label: str,
+    kind: str,
+    report_path: Path,
+    load: Callable[[], SlicePredictor],
+    *,
+    model: str,
+    per_component: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Evaluate a model on two folders and write the report: `medsaga evaluate`.
+
+    What is wrong with the paths is found before ``load`` is asked for the model. The report holds
+    what was asked for and what `evaluation.evaluate` returns.
 
     Raises:
-        InputError: it is a folder, or cannot be written.
+        InputError: a path or the label cannot be used, or a case is unfit.
+        DependencyError: the package for surface agreement is missing.
     """
-    if path.is_dir():
-        msg = f"The report {path} is a folder. Name a file, as in {path / 'report.json'}."
+    if report_path.is_dir():
+        msg = f"The report {report_path} is a folder. Name a file in it, such as report.json."
         raise InputError(msg)
-    check_writable(path)
-
-
-def write_report(path: Path, report: dict[str, Any], **asked: Any) -> None:
-    """Write what was asked for and what came out (`evaluation.evaluate`) as JSON."""
-    write_json(path, {"version": __version__, **asked, **report})
+    check_writable(report_path)
+    choice = LabelChoice.parse(label)
+    cases = find_cases(images, labels)
+    check_nsd_available()
+    found = evaluate(cases, choice, load(), kind, per_component=per_component, progress=progress)
+    report = {
+        "version": __version__,
+        "model": model,
+        "prompts": kind,
+        "components": per_component,
+        "label": str(choice),
+        "images": str(images),
+        "labels": str(labels),
+        **found,
+    }
+    write_json(report_path, report)
+    return report
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:

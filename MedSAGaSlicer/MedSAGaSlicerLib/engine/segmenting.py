@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from MedSAGaSlicerLib.engine.geometry import slice_of
+from MedSAGaSlicerLib.engine.images import Volume, read_image
 from MedSAGaSlicerLib.engine.intensity import Normalisation, is_constant, measure
 from MedSAGaSlicerLib.engine.progress import Progress, silent
+from MedSAGaSlicerLib.engine.prompt_file import read_prompt_file
 from MedSAGaSlicerLib.engine.prompts import Prompts, check_inside
-from MedSAGaSlicerLib.engine.segmentation_file import SegmentMask
+from MedSAGaSlicerLib.engine.segmentation_file import (
+    SegmentMask,
+    check_segmentation_path,
+    write_segmentation,
+)
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from MedSAGaSlicerLib.engine.embedding import Embedding
-    from MedSAGaSlicerLib.engine.images import Volume
     from MedSAGaSlicerLib.engine.predictor import Prediction
     from MedSAGaSlicerLib.engine.prompts import SegmentPrompts
 
@@ -52,6 +59,35 @@ def volume_normalisation(volume: Volume) -> Normalisation:
         )
         raise InputError(msg)
     return normalisation
+
+
+def segment_file(
+    volume_path: Path,
+    prompt_path: Path,
+    output: Path,
+    load: Callable[[], SlicePredictor],
+    *,
+    frame: int | None = None,
+    progress: Progress = silent,
+) -> dict[str, int]:
+    """Segment an image by a prompt file and write the segmentation: `medsaga segment`.
+
+    All that can be wrong with the files is found before ``load`` is asked for the model.
+
+    Returns:
+        Voxels found, by segment name.
+
+    Raises:
+        InputError: a file cannot be used, or a prompt lies outside the volume.
+    """
+    check_segmentation_path(output)
+    segments = read_prompt_file(prompt_path)
+    volume = read_image(volume_path, frame)
+    check_inside(segments, volume.geometry, is_2d=volume.is_2d)
+    volume_normalisation(volume)
+    masks = segment(volume, segments, load(), progress)
+    write_segmentation(output, masks, volume.geometry)
+    return {mask.name: int(np.count_nonzero(mask.mask_kji)) for mask in masks}
 
 
 def segment(
