@@ -20,6 +20,7 @@ from stage import (
     process_of,
 )
 
+from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import WorkerError
 from MedSAGaSlicerLib.worker.channel import Channel
@@ -285,9 +286,14 @@ def test_a_damaged_embedding_is_made_anew_from_the_slice(stage: Stage) -> None:
     first.stop()
     damage(stage.cache_folder)
     client = stage.started()
+    encoded = only(client.wait(client.encode(key, pixels), timeout_s=SAFETY_S), Encoded)
+    assert not encoded.cached
+    client.stop()
+    damage(stage.cache_folder)
+    client.start()
     news = client.wait(client.decode(key, POINT, pixels=lambda: pixels), timeout_s=SAFETY_S)
     np.testing.assert_array_equal(only(news, Decoded).mask, expected((24, 40), POINT, 0, 0).mask)
-    assert stage.encoded() == ["base 1", "base 1"]
+    assert stage.encoded() == ["base 1"] * 3
 
 
 @posix
@@ -328,6 +334,29 @@ def test_the_worker_s_threads_leave_one_core(stage: Stage) -> None:
     assert ready.threads == max(1, cores - 1)
     (ready,) = (other := stage.client(threads=5)).wait(other.start(), timeout_s=SAFETY_S)
     assert ready.threads == 5
+
+
+def test_a_real_network_answers_as_it_does_in_this_process(stage: Stage) -> None:
+    torch = pytest.importorskip("torch")
+    from random_weights import load
+
+    threads = torch.get_num_threads()
+    predictor = load("starter", device="cpu", threads=1)
+    torch.set_num_threads(threads)
+    client = stage.client(predictor="random_weights:load", model="starter", device="cpu", threads=1)
+    key, pixels = a_slice(1, (90, 120))
+    ready = only(client.wait(client.start(), timeout_s=SAFETY_S), Ready)
+    assert (ready.device, ready.encoder) == ("cpu", predictor.encoder_key)
+    first = client.decode(key, POINT, pixels=lambda: pixels)
+    box = Prompts(box=(10, 10, 60, 50))
+    client.decode(key, box, previous=first)
+    answers = [e for e in client.wait(timeout_s=SAFETY_S) if isinstance(e, Decoded)]
+    embedding = EmbeddingCache(None).keep(key, predictor.encode(pixels))
+    one = predictor.predict(embedding, POINT)
+    two = predictor.predict(embedding, box, one.logits)
+    for answer, wanted in zip(answers, (one, two), strict=True):
+        np.testing.assert_array_equal(answer.mask, wanted.mask)
+        assert answer.score == pytest.approx(wanted.score, abs=1e-6)
 
 
 class Pipe:

@@ -125,7 +125,8 @@ class Service:
         key, request = header["key"], header["request"]
         priority = PREFETCH if header.get("prefetch") else VISIBLE
         encoding = self._encodings.get(key)
-        if encoding is None and self._cache.contains(key, self._loaded().encoder):
+        # Read, not only looked for: a damaged one is noticed now, and the next prompt finds it.
+        if encoding is None and self._cache.get(key, self._loaded().encoder) is not None:
             self._counts["cached"] += 1
             self._say("encoded", request=request, key=key, milliseconds=0.0, cached=True)
             return
