@@ -37,7 +37,7 @@ def _coarse(rng: Generator, picture: Picture, most: float) -> Picture:
     small = max(12, round(size / factor))
     picture = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
     picture = picture + rng.normal(
-        0, np.exp(rng.uniform(np.log(0.005), np.log(0.08))), picture.shape
+        0, np.exp(rng.uniform(np.log(0.004), np.log(0.03))), picture.shape
     ).astype(np.float32)
     return cv2.resize(
         picture,
@@ -51,7 +51,7 @@ def ct(rng: Generator, scene: Scene) -> Picture:
     picture = rendered(rng, scene)
     noise = _blurred(rng.standard_normal(picture.shape, dtype=np.float32), rng.uniform(0, 1.2))
     picture = picture + noise / (noise.std() + 1e-6) * np.exp(
-        rng.uniform(np.log(0.01), np.log(0.15))
+        rng.uniform(np.log(0.01), np.log(0.07))
     )
     if rng.random() < 0.2:
         angle = rng.uniform(0, np.pi)
@@ -69,7 +69,7 @@ def mr(rng: Generator, scene: Scene) -> Picture:
     picture = picture * np.exp(
         rng.uniform(0, 0.5) * smooth_noise(rng, scene.size, scene.size * rng.uniform(0.6, 2))
     )
-    sigma = np.exp(rng.uniform(np.log(0.008), np.log(0.12)))
+    sigma = np.exp(rng.uniform(np.log(0.008), np.log(0.06)))
     a, b = rng.normal(0, sigma, (2, *picture.shape)).astype(np.float32)
     return _coarse(rng, np.hypot(picture + a, b), 7)
 

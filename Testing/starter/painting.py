@@ -66,7 +66,7 @@ def nested(inner: Mask, outer: Mask) -> bool:
 
 def level_beside(rng: Generator, level: float) -> float:
     """A brightness that differs from a neighbour's by a contrast drawn from faint to strong."""
-    contrast = np.exp(rng.uniform(np.log(0.07), np.log(0.6)))
+    contrast = np.exp(rng.uniform(np.log(0.1), np.log(0.6)))
     sign = rng.choice([-1, 1])
     if not 0 <= level + sign * contrast <= 1:
         sign = -sign

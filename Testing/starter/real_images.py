@@ -12,6 +12,16 @@ from shapes import Generator, Mask
 
 VOLUMES = ("brain_tumour_mr", "sarcoma_ct", "sarcoma_mr_t1", "sarcoma_pet")
 PICTURES = ("nuclei_microscopy", "polyp_endoscopy")
+SHARES = {
+    "brain_tumour_mr": 0.22,
+    "sarcoma_ct": 0.24,
+    "sarcoma_mr_t1": 0.26,
+    "sarcoma_pet": 0.05,
+    "nuclei_microscopy": 0.08,
+    "polyp_endoscopy": 0.15,
+}
+"""How often a real sample comes from each set."""
+
 LARGEST_SIDE = 320
 
 

@@ -8,7 +8,7 @@ import torch
 from looks import photographed
 from numpy.typing import NDArray
 from painting import SMALLEST
-from real_images import RealImage, load
+from real_images import SHARES, RealImage, load
 from scenes import random_scene
 from shapes import Generator, Mask
 
@@ -126,7 +126,7 @@ class Samples(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
         if rng.random() >= self.real_share:
             scene, objects = random_scene(rng, self.size)
             return photographed(rng, scene), objects, bool(rng.random() < 0.15)
-        images = self.sets[rng.choice(sorted(self.sets))]
+        images = self.sets[rng.choice(list(SHARES), p=list(SHARES.values()))]
         real = images[rng.integers(len(images))]
         use_regions = real.regions and (not real.objects or rng.random() < 0.4)
         objects = list(real.regions if use_regions else real.objects)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from promptable import Promptable, step_loss
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from samples import OBJECTS, Samples
 from torch import Tensor, nn
 from torch.nn import functional
@@ -74,6 +74,15 @@ class Training:
         self._enter(self.stages[0].size, None)
         if (self.folder / "state.pt").is_file():
             self._resume()
+        elif options.start:
+            self._start(options.start)
+
+    def _start(self, weights: Path) -> None:
+        """Begins from the weights of another run; parts that it lacks stay as built."""
+        state = {name: tensor.float() for name, tensor in load_file(weights).items()}
+        state = {**self.model.state_dict(), **resized_state(state, self.model.size)}
+        self.model.load_state_dict(state)
+        self.average.load_state_dict(state)
 
     def _enter(self, size: int, state: dict[str, dict[str, Tensor]] | None) -> None:
         self.model, self.average = Promptable(size), Promptable(size)
@@ -196,6 +205,7 @@ def main() -> None:
         help="folder with 2d/ and 3d/ sets; without it only made-up images are used",
     )
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="weights of another run to begin from")
     parser.add_argument(
         "--stages", nargs="+", default=["128:2400", "192:2200:1"], metavar="SIZE:STEPS[:CLICKED]"
     )
