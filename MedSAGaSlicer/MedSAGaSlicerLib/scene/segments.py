@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.labelmaps import Layer, OverlapError
@@ -100,6 +101,16 @@ def write_slice(
     layer.image.Modified()
     _start(node.GetSegmentation().GetSegment(segment_id))
     return changed
+
+
+def has_content(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> bool:
+    """Whether a segment has any voxel, or any surface if it has no voxels."""
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    image = segment.GetRepresentation(LABELMAP)
+    if image is None:
+        return bool(segment.GetContainedRepresentationNames())
+    scalars = image.GetPointData().GetScalars()
+    return scalars is not None and bool(np.any(vtk_to_numpy(scalars) == segment.GetLabelValue()))
 
 
 def make_writable(

@@ -47,8 +47,11 @@ def in_plane(axis: str) -> tuple[int, int]:
 
 
 def to_plane(ijk: ArrayLike, axis: str) -> tuple[float, float]:
-    """The (column, row) of a voxel coordinate (3,) in the slices along ``axis``."""
-    coordinates = np.asarray(ijk, dtype=np.float64)
+    """The (column, row) of a voxel coordinate (3,) in the slices along ``axis``.
+
+    Rounded to a millionth of a voxel: the way through the world leaves noise below that.
+    """
+    coordinates = np.round(np.asarray(ijk, dtype=np.float64), 6) + 0.0
     across, down = in_plane(axis)
     return float(coordinates[across]), float(coordinates[down])
 
@@ -173,6 +176,27 @@ def check_position(grid: Grid, position: SlicePosition) -> None:
             f"{count - 1}."
         )
         raise InputError(msg)
+
+
+def meeting(
+    changed: NDArray[np.bool_],
+    position: SlicePosition,
+    other: SlicePosition,
+    shape: tuple[int, int],
+) -> NDArray[np.bool_] | None:
+    """Where voxels of one slice (rows, columns) lie on another of ``shape``; None if nowhere."""
+    if position == other:
+        return changed
+    if position.axis == other.axis:
+        return None
+    # Two slices of different axes share a line, which is a row or a column of each.
+    line = changed[other.index] if position.in_plane[1] == other.normal else changed[:, other.index]
+    touched = np.zeros(shape, dtype=np.bool_)
+    if other.in_plane[1] == position.normal:
+        touched[position.index] = line
+    else:
+        touched[:, position.index] = line
+    return touched
 
 
 def _plane(

@@ -1,0 +1,192 @@
+"""The life of an annotation: started on two nodes, kept up to date by polling, ended with them."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from MedSAGaSlicerLib.errors import InputError, MedSAGaError, WorkerError
+from MedSAGaSlicerLib.scene.annotation import Annotation
+from MedSAGaSlicerLib.scene.asking import Asking
+from MedSAGaSlicerLib.scene.events import Closed, Problem
+from MedSAGaSlicerLib.scene.prefetch import Prefetcher, SliceKeys
+from MedSAGaSlicerLib.scene.reacting import Reactions
+from MedSAGaSlicerLib.scene.slices import SlicePosition, check_position
+from MedSAGaSlicerLib.scene.volumes import grid_of
+from MedSAGaSlicerLib.scene.watching import Watch
+
+if TYPE_CHECKING:
+    import slicer
+
+    from MedSAGaSlicerLib.scene.events import AnnotationEvent
+    from MedSAGaSlicerLib.scene.volumes import Grid
+    from MedSAGaSlicerLib.worker.client import InferenceClient
+
+
+class AnnotationLoop:
+    """What an ``Annotator`` is made of beside what a person can tell it to do."""
+
+    def __init__(
+        self,
+        volume: slicer.vtkMRMLVolumeNode,
+        segmentation: slicer.vtkMRMLSegmentationNode,
+        client: InferenceClient,
+        *,
+        editor: slicer.vtkMRMLSegmentEditorNode | None = None,
+    ) -> None:
+        if volume.GetScene() is None or volume.GetScene() is not segmentation.GetScene():
+            msg = "Volume and segmentation must be in one scene. Add both to it first."
+            raise InputError(msg)
+        self._client = client
+        self._closed: str | None = None
+        self._news: list[AnnotationEvent] = []
+        self._watch = Watch(gone=self._end, saving=self._save)
+        self._annotation = Annotation(
+            volume,
+            segmentation,
+            editor,
+            discard=client.release,
+            markups_changed=self._watch.note_markups,
+        )
+        keys = SliceKeys(volume)
+        self._asking = Asking(self._annotation, client, keys)
+        self._prefetcher = Prefetcher(volume, client, keys)
+        self._reactions = Reactions(self._annotation, self._asking, self._prefetcher, self._watch)
+        self._loading: tuple[int, str] | None = None
+        self._complaint = ""
+        self._watch.observe(volume, segmentation, self._annotation.session.node)
+
+    @property
+    def volume(self) -> slicer.vtkMRMLVolumeNode:
+        """The volume that is annotated."""
+        return self._annotation.volume
+
+    @property
+    def segmentation(self) -> slicer.vtkMRMLSegmentationNode:
+        """The segmentation that masks go into."""
+        return self._annotation.segmentation
+
+    @property
+    def closed(self) -> str | None:
+        """Why the annotation has ended, None while it goes on."""
+        return self._closed
+
+    @property
+    def busy(self) -> bool:
+        """Whether masks are still to come: poll often then."""
+        return bool(self._asking.requests)
+
+    def look_at(self, axis: str, index: int) -> None:
+        """Say which slice is looked at, so that it and its neighbours are embedded.
+
+        Raises:
+            InputError: there is no such slice; the annotation has ended.
+        """
+        position = SlicePosition(axis, index)
+        check_position(self._grid(), position)
+        self._start()
+        self._prefetcher.visit(position)
+
+    def watch_view(self, view: slicer.vtkMRMLSliceNode) -> None:
+        """Follow a slice view: what it shows is embedded, and what it will show next."""
+        self._react()
+        self._watch.add_view(view)
+
+    def unwatch_view(self, view: slicer.vtkMRMLSliceNode) -> None:
+        """No longer follow a slice view."""
+        self._watch.remove_view(view)
+
+    def is_ready(self, axis: str, index: int) -> bool:
+        """Whether prompts on a slice are answered at once, as far as is known."""
+        return self._closed is None and self._prefetcher.is_ready(SlicePosition(axis, index))
+
+    @property
+    def model(self) -> str:
+        """The model chosen last for this annotation, "" if none ever was."""
+        return self._annotation.session.model
+
+    def use_model(self, model: str, adapter: str | None = None) -> None:
+        """Have another model answer from now on. Masks there are stay until they are prompted."""
+        self._react()
+        self._loading = (self._client.load_model(model, adapter), self.model)
+        self._annotation.session.model = model
+        self._annotation.forget_answers()
+        self._asking.ask_again()
+        self._prefetcher.restart()
+
+    def poll(self) -> list[AnnotationEvent]:
+        """Write what answers have come, see what others did; the news. Never waits."""
+        self._news += self._reactions.heed(self._client.poll())
+        if self._closed is None:
+            try:
+                self._news += self._reactions.react()
+                if self._client.running:
+                    self._reactions.look_around()
+            except MedSAGaError as error:
+                self._complain(error)
+            else:
+                self._complaint = ""
+        news, self._news = self._news, []
+        return news
+
+    def wait(self, timeout_s: float | None = None) -> list[AnnotationEvent]:
+        """Poll until every prompt has its mask; the news.
+
+        Raises:
+            InputError: a prompt was refused.
+            WorkerError: the worker failed, or ``timeout_s`` passed.
+        """
+        limit = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        news = self.poll()
+        while self._asking.requests:
+            left_s = None if timeout_s is None else max(0.0, limit - time.monotonic())
+            news += self._reactions.heed(self._client.wait(self._asking.requests[0], left_s))
+            news += self.poll()
+        for event in news:
+            if isinstance(event, Problem):
+                raise (InputError if event.kind == "input" else WorkerError)(event.message)
+        return news
+
+    def close(self) -> None:
+        """End the annotation: nothing of ours goes on, everything stays in the scene."""
+        if self._closed is None:
+            self._save()
+            self._annotation.restore_surface()
+            self._end("The annotation was closed.")
+
+    def _end(self, reason: str) -> None:
+        if self._closed is not None:
+            return
+        self._closed = reason
+        self._news.append(Closed(reason))
+        self._watch.close()
+        self._annotation.store.close()
+        self._asking.call_off()
+        self._annotation.forget_answers()
+        if self._client.running:
+            self._prefetcher.stop()
+
+    def _save(self) -> None:
+        self._react()
+        self._annotation.flush()
+
+    def _react(self) -> None:
+        if self._closed is not None:
+            msg = f"The annotation has ended: {self._closed} Start another one."
+            raise InputError(msg)
+        self._news += self._reactions.react()
+
+    def _grid(self) -> Grid:
+        self._react()
+        return grid_of(self.volume)
+
+    def _start(self) -> None:
+        if not self._client.running:
+            self._client.start()
+
+    def _complain(self, error: MedSAGaError) -> None:
+        # Said once, not with every tick of the panel's timer.
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            self._news.append(Problem(str(error), "input"))

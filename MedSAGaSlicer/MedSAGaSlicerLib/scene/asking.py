@@ -1,0 +1,150 @@
+"""Questions to the model that are under way, and which of their answers are still wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from MedSAGaSlicerLib.errors import InputError
+from MedSAGaSlicerLib.scene.packed import PackedMask
+from MedSAGaSlicerLib.scene.slice_work import Answer, SliceWork, WorkState
+
+if TYPE_CHECKING:
+    from MedSAGaSlicerLib.scene.annotation import Annotation
+    from MedSAGaSlicerLib.scene.prefetch import SliceKeys
+    from MedSAGaSlicerLib.scene.prompt_groups import Group
+    from MedSAGaSlicerLib.scene.session import WorkKey
+    from MedSAGaSlicerLib.worker.client import InferenceClient
+    from MedSAGaSlicerLib.worker.events import Decoded
+
+
+@dataclass(frozen=True)
+class Question:
+    """One group of prompts of a segment on a slice, asked about these pixels."""
+
+    key: WorkKey
+    group: Group
+    pixels_key: str
+
+
+class Asking:
+    """Asks a client what the prompts of slices in work mean."""
+
+    def __init__(self, annotation: Annotation, client: InferenceClient, keys: SliceKeys) -> None:
+        self._annotation = annotation
+        self._client = client
+        self._keys = keys
+        self._under_way: dict[int, Question] = {}
+
+    @property
+    def requests(self) -> tuple[int, ...]:
+        """The numbers of the questions under way, oldest first."""
+        return tuple(self._under_way)
+
+    def settle(self, key: WorkKey) -> bool:
+        """Bring a slice to what its prompts ask for; whether it was written right now.
+
+        Where an answer is missing it is asked for, and the slice is written when it comes.
+        Questions that no prompts ask any more are called off.
+
+        Raises:
+            InputError: the slice cannot be read or written.
+            WorkerError: the worker cannot be started.
+        """
+        annotation = self._annotation
+        groups = annotation.groups(key)
+        for request, question in list(self._under_way.items()):
+            if question.key == key and question.group not in groups:
+                self._call_off(request)
+        if key not in annotation.work:
+            if not groups:
+                return False
+            annotation.work[key] = SliceWork(WorkState.begin(annotation.read(key)))
+        work = annotation.work[key]
+        if annotation.is_confirmed(key):
+            return False
+        if groups and work.state.shown == frozenset(groups):
+            return False
+        missing = work.missing(groups)
+        for group in missing:
+            self._ask(key, group)
+        if missing:
+            return False
+        annotation.finish(key)
+        return True
+
+    def take(self, answer: Decoded) -> Question | None:
+        """Keep an answer that is still wanted, and write its slice if it was the last missing one.
+
+        Returns the question if the slice was written.
+
+        Raises:
+            InputError: the slice cannot be written.
+        """
+        question = self._under_way.pop(answer.request, None)
+        if question is None or not self._is_asked_for(question):
+            self._client.release(answer.logits_id)
+            return None
+        if question.pixels_key != self._keys.key(question.key[1]):
+            # Voxels were edited while the model was busy: it looked at another image.
+            self._client.release(answer.logits_id)
+            self._ask(question.key, question.group)
+            return None
+        mask = PackedMask.of(answer.mask)
+        self._annotation.keep_answer(
+            question.key, question.group, Answer(mask, answer.logits_id, answer.score)
+        )
+        return question if self.settle(question.key) else None
+
+    def give_up(self, request: int) -> Question | None:
+        """Note that a question failed; None if it was none of ours."""
+        return self._under_way.pop(request, None)
+
+    def call_off(self, key: WorkKey | None = None) -> None:
+        """Call off the questions about a slice, or all."""
+        for request, question in list(self._under_way.items()):
+            if key is None or question.key == key:
+                self._call_off(request)
+
+    def call_off_segment(self, segment_id: str) -> None:
+        """Call off the questions about a segment."""
+        for request, question in list(self._under_way.items()):
+            if question.key[0] == segment_id:
+                self._call_off(request)
+
+    def ask_again(self) -> None:
+        """Ask all that is under way anew, as when another model answers now.
+
+        Raises:
+            InputError: a slice cannot be read.
+        """
+        questions = list(self._under_way.values())
+        self.call_off()
+        for question in questions:
+            self._ask(question.key, question.group)
+
+    def _is_asked_for(self, question: Question) -> bool:
+        groups = self._annotation.groups(question.key)
+        return question.key in self._annotation.work and question.group in groups
+
+    def _ask(self, key: WorkKey, group: Group) -> None:
+        if any((q.key, q.group) == (key, group) for q in self._under_way.values()):
+            return
+        if not self._client.running:
+            self._client.start()
+        position = key[1]
+        pixels = self._keys.pixels(position)
+        previous = self._annotation.work[key].previous_for(group)
+        pixels_key = self._keys.key(position)
+        try:
+            request = self._client.decode(
+                pixels_key, group.prompts, pixels=lambda: pixels, previous=previous
+            )
+        except InputError:
+            # The worker was started anew and knows nothing of that answer: ask from scratch.
+            request = self._client.decode(pixels_key, group.prompts, pixels=lambda: pixels)
+        self._under_way[request] = Question(key, group, pixels_key)
+
+    def _call_off(self, request: int) -> None:
+        del self._under_way[request]
+        self._client.cancel(request)

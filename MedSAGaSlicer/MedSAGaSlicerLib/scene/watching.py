@@ -1,0 +1,124 @@
+"""Notices what others do to the nodes of an annotation, and keeps it until it is asked.
+
+The observers only take notes: work in the middle of somebody else's change would be asking for
+trouble, and a hundred changes in a row shall cost as much as one.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import slicer
+import vtk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Watch:
+    """Observes a scene, a volume, a segmentation and slice views.
+
+    ``gone`` is called with the reason as soon as a node is removed or the scene closes, ``saving``
+    before the scene is saved.
+    """
+
+    def __init__(self, *, gone: Callable[[str], None], saving: Callable[[], None]) -> None:
+        self._gone, self._saving = gone, saving
+        self._nodes: tuple[slicer.vtkMRMLNode, ...] = ()
+        self._tags: list[tuple[vtk.vtkObject, int]] = []
+        self._views: dict[slicer.vtkMRMLSliceNode, int] = {}
+        self._is_ours = False
+        self.markups_changed = True
+        self.segments_changed = True
+        self.volume_moved = True
+        self.removed_segments: list[str] = []
+        self.changed_views: list[slicer.vtkMRMLSliceNode] = []
+
+    def observe(
+        self,
+        volume: slicer.vtkMRMLVolumeNode,
+        segmentation: slicer.vtkMRMLSegmentationNode,
+        session: slicer.vtkMRMLScriptedModuleNode,
+    ) -> None:
+        """Start observing."""
+        self._nodes = (volume, segmentation, session)
+        scene, core = volume.GetScene(), segmentation.GetSegmentation()
+        self._add(scene, scene.StartCloseEvent, self._on_scene_close)
+        self._add(scene, scene.StartSaveEvent, self._on_scene_save)
+        self._add(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_removed)
+        self._add(volume, volume.TransformModifiedEvent, self._on_volume_moved)
+        self._add(volume, vtk.vtkCommand.ModifiedEvent, self._on_volume_moved)
+        self._add(core, core.SourceRepresentationModified, self._on_segments_changed)
+        self._add(core, core.RepresentationModified, self._on_segments_changed)
+        self._add(core, core.SegmentModified, self._on_markups_changed)
+        self._add(core, core.SegmentRemoved, self._on_segment_removed)
+
+    def add_view(self, view: slicer.vtkMRMLSliceNode) -> None:
+        """Notice where a slice view is scrolled to."""
+        if view not in self._views:
+            self._views[view] = view.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_view)
+            self.changed_views.append(view)
+
+    def remove_view(self, view: slicer.vtkMRMLSliceNode) -> None:
+        """No longer look at a view."""
+        tag = self._views.pop(view, None)
+        if tag is not None:
+            view.RemoveObserver(tag)
+        self.changed_views = [changed for changed in self.changed_views if changed is not view]
+
+    @contextmanager
+    def ours(self) -> Iterator[None]:
+        """What happens to segments in here is our own doing."""
+        self._is_ours = True
+        try:
+            yield
+        finally:
+            self._is_ours = False
+
+    def note_markups(self) -> None:
+        """Note that prompts may have changed."""
+        self.markups_changed = True
+
+    def close(self) -> None:
+        """Stop observing."""
+        for observed, tag in self._tags:
+            observed.RemoveObserver(tag)
+        self._tags.clear()
+        for view in list(self._views):
+            self.remove_view(view)
+
+    def _add(self, observed: vtk.vtkObject, event: int, reaction: Callable[..., None]) -> None:
+        self._tags.append((observed, observed.AddObserver(event, reaction)))
+
+    def _on_scene_close(self, *_event: Any) -> None:
+        self._gone("The scene was closed.")
+
+    def _on_scene_save(self, *_event: Any) -> None:
+        self._saving()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
+    def _on_node_removed(self, _scene: Any, _event: Any, node: Any = None) -> None:
+        if node in self._nodes:
+            self._gone(f"{node.GetName()!r} was removed from the scene.")
+        elif node in self._views:
+            self.remove_view(node)
+
+    def _on_volume_moved(self, *_event: Any) -> None:
+        self.volume_moved = True
+
+    def _on_markups_changed(self, *_event: Any) -> None:
+        self.markups_changed = True
+
+    def _on_segments_changed(self, *_event: Any) -> None:
+        self.segments_changed |= not self._is_ours
+
+    @vtk.calldata_type(vtk.VTK_STRING)  # type: ignore[untyped-decorator]
+    def _on_segment_removed(self, _core: Any, _event: Any, segment_id: str | None = None) -> None:
+        if segment_id is not None:
+            self.removed_segments.append(segment_id)
+        self.segments_changed = True
+
+    def _on_view(self, view: slicer.vtkMRMLSliceNode, *_event: Any) -> None:
+        if view not in self.changed_views:
+            self.changed_views.append(view)
