@@ -6,6 +6,7 @@ them at start-up. ``Application`` makes those that the scene layer, the slice vi
 """
 
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import slicer
@@ -41,6 +42,7 @@ class Application:
         self._temporary = tempfile.TemporaryDirectory(prefix="medsaga-scene-")
         self.scene = slicer.vtkMRMLScene()
         self._add_crosshair()
+        self._add_cache()
         self.logic = slicer.vtkSlicerApplicationLogic()
         self.logic.SetTemporaryPath(self._temporary.name)
         # Makes the selection and interaction singletons too.
@@ -72,6 +74,16 @@ class Application:
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetCrosshairName("default")
         self.scene.AddNode(crosshair)
+
+    def _add_cache(self) -> None:
+        # Scene bundles are unpacked there; the empty file marks a folder that Slicer may clean.
+        Path(self._temporary.name, ".slicer-cache").touch()
+        cache, transfers = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
+        cache.SetRemoteCacheDirectory(self._temporary.name)
+        cache.SetMRMLScene(self.scene)
+        transfers.SetCacheManager(cache)
+        self.scene.SetCacheManager(cache)
+        self.scene.SetDataIOManager(transfers)
 
     def _register(self, name: str, logic: object) -> object:
         logic.SetMRMLApplicationLogic(self.logic)

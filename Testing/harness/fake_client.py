@@ -1,4 +1,4 @@
-"""A client of an inference worker that is not there: masks by simple rules, in the tests' own time."""
+"""A client of a worker that is not there: masks by simple rules, in the tests' own time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

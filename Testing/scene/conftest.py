@@ -20,10 +20,17 @@ else:
     from harness.slice_view import SliceView
 
     @pytest.fixture
-    def application() -> Iterator[Application]:
+    def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
+        """The logics around a scene; a test in which VTK or an observer complains has failed."""
+        raised: list[BaseException] = []
+        # VTK hands exceptions of observers to the hook and goes on.
+        monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: raised.append(error))
         application = Application()
         yield application
+        messages = application.messages()
         application.close()
+        assert not raised, raised
+        assert "ERROR" not in messages, messages
 
     @pytest.fixture
     def scene(application: Application) -> slicer.vtkMRMLScene:

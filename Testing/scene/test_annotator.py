@@ -168,7 +168,7 @@ def test_two_boxes_are_two_objects_each_with_its_points(annotator, client):
     annotator.wait()
     annotator.point("tumour", ras(annotator, 13, 12, 5), positive=False)
     annotator.wait()
-    key, prompts, previous = client.asked[-1]
+    _, prompts, previous = client.asked[-1]
     assert prompts.box == (12, 10, 18, 16)
     assert prompts.points == ((13, 12),)
     assert previous is not None

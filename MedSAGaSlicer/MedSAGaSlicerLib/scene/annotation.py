@@ -58,8 +58,8 @@ class Annotation:
         self.session = Session.of(volume, segmentation)
         self.editing = Editing(volume, segmentation, editor)
         self.history = History()
-        self.confirmations = self.session.confirmations
-        self.store = PromptStore(self.session, segmentation, markups_changed)
+        self.confirmations = self.session.confirmations()
+        self.markups = PromptStore(self.session, segmentation, markups_changed)
         self.work = {
             key: SliceWork(state)
             for key, state in self.session.stored_work().items()
@@ -67,7 +67,7 @@ class Annotation:
         }
         self._discard = discard
         self._follow(grid)
-        self.prompts = self.store.read(grid)
+        self.prompts = self.markups.read(grid)
         # Prompts that came with the scene were answered before it was saved.
         for key, work in self.work.items():
             work.state = replace(work.state, shown=frozenset(self.groups(key)))
@@ -128,13 +128,13 @@ class Annotation:
         if placed:
             return
         if after is not None:
-            self.store.put(after, grid_of(self.volume))
+            self.markups.put(after, grid_of(self.volume))
         elif before is not None:
-            self.store.remove(before.number)
+            self.markups.remove(before.number)
 
     def seen_changes(self) -> list[PromptChange]:
         """How the markups differ from the prompts known, as somebody else has left them."""
-        seen = self.store.read(grid_of(self.volume))
+        seen = self.markups.read(grid_of(self.volume))
         numbers = sorted({*seen, *self.prompts})
         changes = [PromptChange(self.prompts.get(n), seen.get(n)) for n in numbers]
         for change in changes:
@@ -155,8 +155,7 @@ class Annotation:
         work, groups = self.work[key], self.groups(key)
         entry = self.history.latest_concerning(key) or Entry("")
         work.state = before = work.state.absorbed(self.read(key))
-        if remove_surface(self.segmentation):
-            self.session.had_surface = True
+        self.remove_surface()
         changes = self.editing.write(
             segment_id, position, work.compose(groups), lambda other: self._shield(other, position)
         )
@@ -216,29 +215,16 @@ class Annotation:
         wanted = present if ids is None else [i for i in ids if i in present]
         return {segment_id: self.read((segment_id, position)) for segment_id in wanted}
 
-    def set_confirmation(self, position: SlicePosition, confirmation: Confirmation | None) -> None:
-        """Set or take away a slice's confirmation, in the scene too."""
-        self.confirmations.put(position, confirmation)
-        self.session.store_confirmations(self.confirmations)
-
     def check_confirmation(self, position: SlicePosition) -> bool | None:
-        """Compare a slice with what was confirmed: whether it lapsed or came back, None if neither.
-
-        True means lapsed, False confirmed again.
-        """
+        """Compare a slice with what was confirmed; see ``Confirmations.check``."""
         confirmation = self.confirmations[position]
-        if confirmation is None:
-            return None
-        lapsed = not confirmation.holds(self.masks(position, confirmation.segment_ids))
-        if lapsed == confirmation.lapsed:
-            return None
-        self.set_confirmation(position, replace(confirmation, lapsed=lapsed))
-        return lapsed
+        ids = () if confirmation is None else confirmation.segment_ids
+        return self.confirmations.check(position, self.masks(position, ids))
 
     def follow_volume(self) -> None:
         """Keep the prompts on their voxels when the volume was moved in the world."""
         if self._follow(grid_of(self.volume)):
-            self.prompts = self.store.read(grid_of(self.volume))
+            self.prompts = self.markups.read(grid_of(self.volume))
 
     def remove_segment(self, segment_id: str) -> list[PromptChange]:
         """Forget a segment that is gone: its prompts and its work; the prompts removed."""
@@ -247,8 +233,13 @@ class Annotation:
         gone = [p for p in self.prompts.values() if p.segment_id == segment_id]
         for prompt in gone:
             del self.prompts[prompt.number]
-        self.store.remove_of_segment(segment_id)
+        self.markups.remove_of_segment(segment_id)
         return [PromptChange(prompt, None) for prompt in gone]
+
+    def remove_surface(self) -> None:
+        """Take surfaces away before a write, which would make them anew each time."""
+        if remove_surface(self.segmentation):
+            self.session.had_surface = True
 
     def restore_surface(self) -> None:
         """Make the surfaces for 3-D again if there were any before we wrote."""
@@ -256,11 +247,12 @@ class Annotation:
             self.session.had_surface = False
             make_surface(self.segmentation)
 
-    def flush(self) -> None:
-        """Leave in the scene what is needed to go on from it."""
+    def store(self) -> None:
+        """Leave in the scene what is needed to go on from it; cheap if nothing has changed.
+
+        To be called after each action: nothing tells reliably when a scene is about to be saved.
+        """
         self.session.store_work({key: work.state for key, work in self.work.items()})
-        self.session.store_confirmations(self.confirmations)
-        self.session.store_grid(grid_of(self.volume))
 
     def _open(self, entry: Entry, key: WorkKey) -> None:
         """Have a slice in work, with what the person did to it entered, and unconfirmed."""
@@ -273,14 +265,14 @@ class Annotation:
         confirmation = self.confirmations[key[1]]
         if confirmation is not None and key[0] in confirmation.segment_ids:
             entry.changes.append(ConfirmationChange(key[1], confirmation, None))
-            self.set_confirmation(key[1], None)
+            self.confirmations.put(key[1], None)
 
     def _confirm(
         self, label: str, position: SlicePosition, confirmation: Confirmation | None
     ) -> None:
         before = self.confirmations[position]
         self.history.push(Entry(label, [ConfirmationChange(position, before, confirmation)]))
-        self.set_confirmation(position, confirmation)
+        self.confirmations.put(position, confirmation)
 
     def _shield(self, segment_id: str, position: SlicePosition) -> NDArray[np.bool_]:
         return self.confirmations.protected(grid_of(self.volume), segment_id, position)
@@ -300,8 +292,8 @@ class Annotation:
         old = self.session.placed_on
         moved = old is not None and Grid(grid.shape_ijk, old).distance_to(grid) > 1e-3
         if moved and old is not None:
-            for prompt in self.store.read(Grid(grid.shape_ijk, old)).values():
-                self.store.put(prompt, grid)
+            for prompt in self.markups.read(Grid(grid.shape_ijk, old)).values():
+                self.markups.put(prompt, grid)
         if moved or old is None:
             self.session.store_grid(grid)
         return moved

@@ -41,7 +41,7 @@ class AnnotationLoop:
         self._client = client
         self._closed: str | None = None
         self._news: list[AnnotationEvent] = []
-        self._watch = Watch(gone=self._end, saving=self._save)
+        self._watch = Watch(self._end)
         self._annotation = Annotation(
             volume,
             segmentation,
@@ -151,7 +151,6 @@ class AnnotationLoop:
     def close(self) -> None:
         """End the annotation: nothing of ours goes on, everything stays in the scene."""
         if self._closed is None:
-            self._save()
             self._annotation.restore_surface()
             self._end("The annotation was closed.")
 
@@ -161,15 +160,11 @@ class AnnotationLoop:
         self._closed = reason
         self._news.append(Closed(reason))
         self._watch.close()
-        self._annotation.store.close()
+        self._annotation.markups.close()
         self._asking.call_off()
         self._annotation.forget_answers()
         if self._client.running:
             self._prefetcher.stop()
-
-    def _save(self) -> None:
-        self._react()
-        self._annotation.flush()
 
     def _react(self) -> None:
         if self._closed is not None:

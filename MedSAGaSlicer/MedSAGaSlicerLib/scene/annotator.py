@@ -79,7 +79,7 @@ class Annotator(AnnotationLoop):
         check_position(self._grid(), position)
         segment_id, added = self._segment(segment)
         prompt = Prompt(
-            self._annotation.store.next_number(), segment_id, position, positive, point=place
+            self._annotation.markups.next_number(), segment_id, position, positive, point=place
         )
         self._place("Point" if positive else "Negative point", prompt, added)
         return prompt
@@ -97,7 +97,7 @@ class Annotator(AnnotationLoop):
         check_position(self._grid(), position)
         segment_id, added = self._segment(segment)
         prompt = Prompt(
-            self._annotation.store.next_number(),
+            self._annotation.markups.next_number(),
             segment_id,
             position,
             positive,
@@ -197,12 +197,12 @@ class Annotator(AnnotationLoop):
     def set_prompts_visible(self, *, visible: bool) -> None:
         """Show or hide the prompts in the views."""
         self._react()
-        self._annotation.store.set_visible(visible=visible)
+        self._annotation.markups.set_visible(visible=visible)
 
     @property
     def hovers_prompt(self) -> bool:
         """Whether the mouse is over a prompt that a press would take hold of."""
-        return self._closed is None and self._annotation.store.is_hovered
+        return self._closed is None and self._annotation.markups.is_hovered
 
     def _segment(self, segment: str) -> tuple[str, list[Change]]:
         found = segment_id_of(self.segmentation, segment)

@@ -13,7 +13,7 @@ from MedSAGaSlicerLib.scene.packed import digest_of
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -48,10 +48,15 @@ class Confirmation:
 
 
 class Confirmations:
-    """The confirmed slices of one volume and segmentation."""
+    """The confirmed slices of one volume and segmentation.
 
-    def __init__(self) -> None:
-        self._of: dict[SlicePosition, Confirmation] = {}
+    Each change is given to ``store`` as JSON; ``text`` is what was stored before. An entry of it
+    that cannot be understood is left out.
+    """
+
+    def __init__(self, text: str = "", store: Callable[[str], None] = lambda _text: None) -> None:
+        self._store = store
+        self._of = _read(text)
 
     def __getitem__(self, position: SlicePosition) -> Confirmation | None:
         return self._of.get(position)
@@ -62,10 +67,19 @@ class Confirmations:
             self._of.pop(position, None)
         else:
             self._of[position] = confirmation
+        self._store(self.to_text())
 
-    def set_lapsed(self, position: SlicePosition, *, lapsed: bool) -> None:
-        """Note that a slice has been changed since, or is again what was confirmed."""
-        self._of[position] = replace(self._of[position], lapsed=lapsed)
+    def check(self, position: SlicePosition, masks: Mapping[str, NDArray[np.bool_]]) -> bool | None:
+        """Compare a slice's masks, by segment identifier, with what was confirmed.
+
+        True means that it is changed and no longer confirmed, False that it is confirmed again,
+        None that nothing is new.
+        """
+        confirmation = self._of.get(position)
+        if confirmation is None or confirmation.lapsed != confirmation.holds(masks):
+            return None
+        self.put(position, replace(confirmation, lapsed=not confirmation.lapsed))
+        return not confirmation.lapsed
 
     def positions(self, segment_id: str | None = None) -> tuple[SlicePosition, ...]:
         """The slices confirmed now, of all segments or with this one."""
@@ -107,20 +121,19 @@ class Confirmations:
             ]
         )
 
-    @classmethod
-    def from_text(cls, text: str) -> Confirmations:
-        """What ``to_text`` made; an entry that cannot be understood is left out."""
-        confirmations = cls()
-        try:
-            entries = json.loads(text) if text else []
-        except ValueError:
-            entries = []
-        for entry in entries if isinstance(entries, list) else []:
-            if _is_entry(entry):
-                digests = tuple(sorted(entry["segments"].items()))
-                confirmation = Confirmation(digests, entry["lapsed"])
-                confirmations.put(SlicePosition(entry["axis"], entry["index"]), confirmation)
-        return confirmations
+
+def _read(text: str) -> dict[SlicePosition, Confirmation]:
+    try:
+        entries = json.loads(text) if text else []
+    except ValueError:
+        return {}
+    return {
+        SlicePosition(entry["axis"], entry["index"]): Confirmation(
+            tuple(sorted(entry["segments"].items())), entry["lapsed"]
+        )
+        for entry in (entries if isinstance(entries, list) else [])
+        if _is_entry(entry)
+    }
 
 
 def _is_entry(entry: object) -> bool:

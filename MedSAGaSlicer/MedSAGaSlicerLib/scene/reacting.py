@@ -61,6 +61,7 @@ class Reactions:
             with self._watch.ours():
                 if self._asking.settle(key):
                     news.append(MaskWritten(*key, score=1.0, milliseconds=0.0))
+        self._annotation.store()
         return news
 
     def heed(self, events: Sequence[Event]) -> list[AnnotationEvent]:
@@ -92,7 +93,7 @@ class Reactions:
             watch.volume_moved = False
             annotation.follow_volume()
         self._forget_removed()
-        if watch.markups_changed and not annotation.store.is_dragging:
+        if watch.markups_changed and not annotation.markups.is_dragging:
             watch.markups_changed = False
             changes = annotation.seen_changes()
             if changes:
@@ -131,6 +132,7 @@ class Reactions:
         try:
             with self._watch.ours():
                 question = self._asking.take(answer)
+            self._annotation.store()
         except MedSAGaError as error:
             return [Problem(str(error), "input")]
         if question is None:

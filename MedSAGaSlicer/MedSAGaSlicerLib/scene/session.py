@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -41,6 +42,7 @@ class Session:
 
     def __init__(self, node: slicer.vtkMRMLScriptedModuleNode) -> None:
         self.node = node
+        self._stored: dict[WorkKey, WorkState] = {}
 
     @classmethod
     def of(
@@ -88,14 +90,10 @@ class Session:
     def had_surface(self, had: bool) -> None:
         self.node.SetParameter("surface", "1" if had else "")
 
-    @property
     def confirmations(self) -> Confirmations:
-        """The confirmed slices as stored."""
-        return Confirmations.from_text(self.node.GetParameter("confirmed") or "")
-
-    def store_confirmations(self, confirmations: Confirmations) -> None:
-        """Store the confirmed slices."""
-        self.node.SetParameter("confirmed", confirmations.to_text())
+        """The confirmed slices as stored; their changes are stored at once."""
+        text = self.node.GetParameter("confirmed") or ""
+        return Confirmations(text, partial(self.node.SetParameter, "confirmed"))
 
     @property
     def placed_on(self) -> NDArray[np.float64] | None:
@@ -136,20 +134,18 @@ class Session:
             except InputError:
                 continue
             found[segment_id, SlicePosition(axis, int(index))] = state
+        self._stored = dict(found)
         return found
 
     def store_work(self, work: Mapping[WorkKey, WorkState]) -> None:
-        """Store the slices in work in place of those stored before."""
-        texts = {
-            f"{_WORK}{position.axis}/{position.index}/{segment_id}": state.to_text()
-            for (segment_id, position), state in work.items()
-        }
-        for name in self.node.GetParameterNames():
-            if name.startswith(_WORK) and name not in texts:
-                self.node.UnsetParameter(name)
-        for name, text in texts.items():
-            if self.node.GetParameter(name) != text:
-                self.node.SetParameter(name, text)
+        """Store the slices in work in place of those stored before; only what has changed."""
+        for key in [key for key in self._stored if key not in work]:
+            self.node.UnsetParameter(_name_of(key))
+            del self._stored[key]
+        for key, state in work.items():
+            if self._stored.get(key) is not state:
+                self.node.SetParameter(_name_of(key), state.to_text())
+                self._stored[key] = state
 
     def remove(self) -> None:
         """Take the session and its prompts out of the scene."""
@@ -166,3 +162,8 @@ def sessions_in(scene: slicer.vtkMRMLScene) -> Iterator[Session]:
         node = scene.GetNthNodeByClass(n, _NODE_CLASS)
         if node.GetAttribute(SESSION_ATTRIBUTE):
             yield Session(node)
+
+
+def _name_of(key: WorkKey) -> str:
+    segment_id, position = key
+    return f"{_WORK}{position.axis}/{position.index}/{segment_id}"

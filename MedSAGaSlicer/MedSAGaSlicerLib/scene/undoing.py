@@ -12,13 +12,7 @@ from MedSAGaSlicerLib.scene.history import (
     SegmentAdded,
     SliceChange,
 )
-from MedSAGaSlicerLib.scene.segments import (
-    has_content,
-    remove_surface,
-    segment_ids,
-    set_status,
-    status_of,
-)
+from MedSAGaSlicerLib.scene.segments import has_content, segment_ids, set_status, status_of
 from MedSAGaSlicerLib.scene.slice_work import SliceWork
 
 if TYPE_CHECKING:
@@ -68,7 +62,7 @@ def _revert(annotation: Annotation, change: Change) -> bool:
     if isinstance(change, PromptChange):
         return _exchange(annotation, change.after, change.before)
     if isinstance(change, ConfirmationChange):
-        annotation.set_confirmation(change.position, change.before)
+        annotation.confirmations.put(change.position, change.before)
         return True
     if isinstance(change, SegmentAdded):
         node = annotation.segmentation
@@ -85,7 +79,7 @@ def _repeat(annotation: Annotation, change: Change) -> bool:
     if isinstance(change, PromptChange):
         return _exchange(annotation, change.before, change.after)
     if isinstance(change, ConfirmationChange):
-        annotation.set_confirmation(change.position, change.after)
+        annotation.confirmations.put(change.position, change.after)
         return True
     if isinstance(change, SegmentAdded):
         node = annotation.segmentation
@@ -99,8 +93,7 @@ def _repeat(annotation: Annotation, change: Change) -> bool:
 def _write(annotation: Annotation, change: SliceChange, *, back: bool) -> bool:
     if change.segment_id not in segment_ids(annotation.segmentation):
         return False
-    if remove_surface(annotation.segmentation):
-        annotation.session.had_surface = True
+    annotation.remove_surface()
     current = annotation.read(change.key)
     mask = change.undone(current) if back else change.redone(current)
     annotation.editing.put(change.segment_id, change.position, mask)

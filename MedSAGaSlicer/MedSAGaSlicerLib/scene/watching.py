@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 class Watch:
     """Observes a scene, a volume, a segmentation and slice views.
 
-    ``gone`` is called with the reason as soon as a node is removed or the scene closes, ``saving``
-    before the scene is saved.
+    ``gone`` is called with the reason as soon as a node is removed or the scene closes.
     """
 
-    def __init__(self, *, gone: Callable[[str], None], saving: Callable[[], None]) -> None:
-        self._gone, self._saving = gone, saving
+    def __init__(self, gone: Callable[[str], None]) -> None:
+        self._gone = gone
         self._nodes: tuple[slicer.vtkMRMLNode, ...] = ()
         self._tags: list[tuple[vtk.vtkObject, int]] = []
         self._views: dict[slicer.vtkMRMLSliceNode, int] = {}
@@ -45,7 +44,6 @@ class Watch:
         self._nodes = (volume, segmentation, session)
         scene, core = volume.GetScene(), segmentation.GetSegmentation()
         self._add(scene, scene.StartCloseEvent, self._on_scene_close)
-        self._add(scene, scene.StartSaveEvent, self._on_scene_save)
         self._add(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_removed)
         self._add(volume, volume.TransformModifiedEvent, self._on_volume_moved)
         self._add(volume, vtk.vtkCommand.ModifiedEvent, self._on_volume_moved)
@@ -93,9 +91,6 @@ class Watch:
 
     def _on_scene_close(self, *_event: Any) -> None:
         self._gone("The scene was closed.")
-
-    def _on_scene_save(self, *_event: Any) -> None:
-        self._saving()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
     def _on_node_removed(self, _scene: Any, _event: Any, node: Any = None) -> None:
