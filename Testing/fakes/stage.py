@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,7 @@ import numpy as np
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.worker.client import InferenceClient
-from MedSAGaSlicerLib.worker.events import Event
+from MedSAGaSlicerLib.worker.events import Event, Stats
 from MedSAGaSlicerLib.worker.launch import python_command
 
 FAKES = Path(__file__).resolve().parent
@@ -81,6 +82,7 @@ def poll_until(client: InferenceClient, condition: Callable[[], bool]) -> list[E
     """Poll until something shows elsewhere; the news meanwhile."""
     news = client.poll()
     while not condition():
+        time.sleep(0.001)
         news += client.poll()
     return news
 
@@ -93,7 +95,7 @@ def only(news: list[Event], kind: type[Told]) -> Told:
 
 def process_of(client: InferenceClient) -> int:
     """The process number of the worker itself, not of a launcher before it."""
-    (answer,) = client.wait(client.stats(), timeout_s=SAFETY_S)
+    answer = only(client.wait(client.stats(), timeout_s=SAFETY_S), Stats)
     return int(answer.values["process"])
 
 
@@ -110,6 +112,12 @@ def is_alive(process: int) -> bool:
         return state.read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except OSError:
         return False
+
+
+def await_end(process: int) -> None:
+    """Return when a process is gone."""
+    while is_alive(process):
+        time.sleep(0.001)
 
 
 def launcher_command(pid_file: Path) -> list[str]:

@@ -12,6 +12,7 @@ from stage import (
     SAFETY_S,
     Stage,
     a_slice,
+    await_end,
     is_alive,
     launcher_command,
     only,
@@ -497,8 +498,7 @@ def test_a_worker_that_will_not_stop_is_killed_with_its_children(
     client.start()
     poll_until(client, lambda: pid_file.exists() and pid_file.read_text() != "")
     client.stop(grace_s=0.0)
-    while is_alive(int(pid_file.read_text())):
-        pass
+    await_end(int(pid_file.read_text()))
 
 
 @posix

@@ -243,6 +243,11 @@ class Ledger:
         if told_as is not None:
             self.refinable.pop(number, None)
             self._tell(Failed(told_as, kind, message))
+        if isinstance(request, Encode):
+            # Prompts on that slice fail for the same reason, not for lack of an embedding.
+            for waiting in list(self.outstanding.values()):
+                if isinstance(waiting, Decode) and waiting.key == request.key:
+                    self._fail(waiting.number, kind, message)
 
     def _encode(
         self,
