@@ -264,6 +264,30 @@ def test_refinement_goes_on_with_another_model(stage: Stage) -> None:
     assert answer.score == pytest.approx(float(pixels[:8, :8].mean()) * 5, rel=1e-3)
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_mask_can_be_carried_to_the_next_slice_before_it_is_answered(
+    stage: Stage, crash: bool
+) -> None:
+    client = stage.started()
+    stage.cue("hold-encode")
+    slices = {number: a_slice(number) for number in (1, 2, 3)}
+    previous, asked = None, []
+    for key, pixels in slices.values():
+        previous = client.decode(key, POINT, pixels=lambda p=pixels: p, previous=previous)
+        asked.append(previous)
+    poll_until(client, lambda: stage.happened("encoding"))
+    if crash:
+        os.kill(process_of(client), signal.SIGTERM)
+    # The slices come in the least helpful order.
+    for number in (3, 2, 1):
+        stage.cue(f"go-{number}")
+    answers = [e for e in client.wait(timeout_s=SAFETY_S) if isinstance(e, Decoded)]
+    assert [answer.request for answer in answers] == asked
+    for refinements, answer in enumerate(answers):
+        wanted = expected((24, 40), POINT, refinements, 0).mask
+        np.testing.assert_array_equal(answer.mask, wanted)
+
+
 def test_an_answer_can_be_released_before_and_after_it_was_refined(stage: Stage) -> None:
     client = stage.started()
     key, pixels = a_slice(1)

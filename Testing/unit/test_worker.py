@@ -355,7 +355,8 @@ def test_a_real_network_answers_as_it_does_in_this_process(stage: Stage) -> None
     first = client.decode(key, POINT, pixels=lambda: pixels)
     box = Prompts(box=(10, 10, 60, 50))
     client.decode(key, box, previous=first)
-    answers = [e for e in client.wait(timeout_s=SAFETY_S) if isinstance(e, Decoded)]
+    answers = client.wait(timeout_s=SAFETY_S)
+    assert [type(event) for event in answers] == [Decoded, Decoded], answers
     embedding = EmbeddingCache(None).keep(key, predictor.encode(pixels))
     one = predictor.predict(embedding, POINT)
     two = predictor.predict(embedding, box, one.logits)

@@ -160,10 +160,10 @@ class InferenceClient:
     ) -> int:
         """Ask for the mask of one object on a slice; answered by ``Decoded`` or ``Failed``.
 
-        Decodes are answered in the order asked. One whose slice is being embedded waits for it;
-        one whose slice is unknown to the worker calls ``pixels`` for it, or fails with kind
-        "missing" without one. ``previous`` is an earlier ``logits_id``, or the number of a
-        decode not yet answered, whose low-resolution mask is given to the model as well.
+        Those on one slice are answered in the order asked. One whose slice is being embedded waits
+        for it; one whose slice is unknown to the worker calls ``pixels``, its own or that of what
+        it refines, or fails with kind "missing". ``previous`` is an earlier ``logits_id``, or the
+        number of a decode not yet answered; the model is given its low-resolution mask as well.
 
         Raises:
             InputError: ``previous`` was released or never asked for.

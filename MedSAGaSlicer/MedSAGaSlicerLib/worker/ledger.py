@@ -119,8 +119,7 @@ class Ledger:
 
     def forget(self, number: int) -> None:
         """Take a request out of the book, and tell the worker so."""
-        if self.outstanding.pop(number, None) is not None:
-            self.allowance.settled(number, proves=False)
+        if self._settle({"request": number}, proves=False) is not None:
             self._send(frame("cancel", request=number))
 
     def forget_all(self) -> None:
@@ -196,19 +195,28 @@ class Ledger:
         if not isinstance(request, Decode):
             return
         request.tries += 1
-        if request.tries > _MAX_TRIES or (header["embedding"] and request.pixels is None):
+        ancestors = request.ancestors()
+        # What it refines is mostly about the same slice: any of them can give that.
+        family = [one for one in (request, *ancestors) if one.key == request.key]
+        sources = [one.pixels for one in family if one.pixels is not None]
+        lacking = header["embedding"] and not self._encodes(request.key)
+        if request.tries > _MAX_TRIES or (lacking and not sources):
             text = "The slice has no embedding in the worker. Encode it first."
             self._fail(request.number, "missing", text)
             return
-        if header["embedding"] and request.pixels is not None:
-            number = request.number
-            if not self._encode(request.key, request.pixels, told_as=None, failed_as=number):
-                return
+        number = request.number
+        if lacking and not self._encode(request.key, sources[0], told_as=None, failed_as=number):
+            return
         if header["logits"]:
-            for ancestor in request.ancestors():
+            for ancestor in ancestors:
                 if ancestor.number not in self.outstanding:
                     ancestor.silent, ancestor.tries = True, 0
                     self.ask(ancestor)
+        previous = request.previous
+        if previous and previous.number in self.outstanding and previous.key != request.key:
+            # Another slice may be on its way through the encoder for long: wait for its answer.
+            request.deferred = True
+            return
         # Behind what it needs, also when all is sent again to another worker.
         del self.outstanding[request.number]
         self.ask(request)
@@ -231,6 +239,10 @@ class Ledger:
         request = self.outstanding.pop(header["request"], None)
         if request is not None:
             self.allowance.settled(request.number, proves=proves)
+        for waiting in self.outstanding.values():
+            if isinstance(waiting, Decode) and waiting.deferred and waiting.previous is request:
+                waiting.deferred = False
+                self._send(waiting.frame())
         return request
 
     def _fail(self, number: int, kind: str, message: str) -> None:
@@ -258,10 +270,7 @@ class Ledger:
         failed_as: int | None,
         prefetch: bool = False,
     ) -> bool:
-        """Get the pixels and send them, unless they have just been; False if there are none."""
-        encodes = [one for one in self.outstanding.values() if isinstance(one, Encode)]
-        if not prefetch and any(encode.key == key for encode in encodes):
-            return True
+        """Get the pixels and send them; False if they cannot be had, which is told."""
         try:
             shape, body = pack_pixels(source())
         except InputError as error:
@@ -272,6 +281,10 @@ class Ledger:
             return False
         self.ask(Encode(self.next_number(), key, shape, body, told_as, prefetch))
         return True
+
+    def _encodes(self, key: str) -> bool:
+        requests = self.outstanding.values()
+        return any(isinstance(one, Encode) and one.key == key for one in requests)
 
     def _ahead(self) -> int:
         requests = self.outstanding.values()

@@ -107,6 +107,8 @@ class Decode(Request):
     tries: int = 0
     # Sent again only for its logits: whoever asked has had the answer.
     silent: bool = False
+    # Not sent again before what it refines is answered.
+    deferred: bool = False
 
     def fields(self) -> dict[str, Any]:
         """Slice, prompts, and the number of what it refines."""
