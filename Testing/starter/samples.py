@@ -94,7 +94,7 @@ def _chosen(rng: Generator, image: NDArray[np.uint8], objects: list[Mask]) -> li
     grey = cv2.GaussianBlur(image.mean(-1).astype(np.float32), (0, 0), 1.0)
     taken: list[Mask] = []
     while usable.size and len(taken) < OBJECTS:
-        weights = np.clip(areas[usable], 30, 3000) ** 0.4
+        weights = np.clip(areas[usable], 30, 3000) ** 0.25
         pick = rng.choice(usable.size, p=weights / weights.sum())
         mask = objects[usable[pick]]
         usable = np.delete(usable, pick)

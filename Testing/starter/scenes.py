@@ -46,6 +46,43 @@ def organs(rng: Generator, size: int) -> Scene:
     return scene
 
 
+def trunk(rng: Generator, size: int) -> Scene:
+    """A cut through a whole body: fat, muscle, bones, and organs of nearly one brightness."""
+    scene = Scene.empty(rng, size)
+    scene.level[0] = rng.uniform(0, 0.06)
+    middle = size * rng.uniform(0.44, 0.56, 2)
+    body = ellipse(rng, size, middle, size * rng.uniform(0.33, 0.5))
+    fat, soft = rng.uniform(0.12, 0.35), rng.uniform(0.45, 0.7)
+    scene.paint(body, fat, rng.uniform(0, 0.5), ask=False)
+    wall = max(1, round(size * rng.uniform(0.015, 0.06)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wall + 1,) * 2)
+    muscle = cv2.erode(body, disc)
+    cavity = cv2.erode(muscle, disc)
+    scene.paint(muscle, soft * rng.uniform(0.8, 1), rng.uniform(0, 1), ask=False)
+    scene.paint(cavity, fat * rng.uniform(0.8, 1.3), rng.uniform(0, 0.5), ask=False)
+    rim_rows, rim_columns = np.nonzero(muscle - cavity)
+    for _ in range(rng.integers(0, 14) if rim_rows.size else 0):
+        at = rng.integers(rim_rows.size)
+        centre = np.array([rim_columns[at], rim_rows[at]], float)
+        bone = ellipse(rng, size, centre, size * rng.uniform(0.01, 0.025))
+        scene.paint(bone, rng.uniform(0.85, 1), rng.uniform(0, 1))
+    rows, columns = np.nonzero(cavity)
+    for _ in range(rng.integers(6, 20) if rows.size else 0):
+        at = rng.integers(rows.size)
+        centre = np.array([columns[at], rows[at]], float)
+        radius = size * np.exp(rng.uniform(np.log(0.012), np.log(0.2)))
+        vessel = radius < 0.04 * size and rng.random() < 0.6
+        mask = (ellipse if vessel else random_shape)(rng, size, centre, radius) & muscle
+        level = soft + rng.normal(0, 0.08)
+        if rng.random() < 0.2:
+            level = rng.choice([rng.uniform(0, 0.1), rng.uniform(0.75, 1)])
+        if mask.sum() >= SMALLEST:
+            scene.paint(mask, float(np.clip(level, 0, 1)), rng.uniform(0, 1))
+            add_parts(rng, scene, mask, float(level), 1)
+    scene.like = "ct"
+    return scene
+
+
 def close_up(rng: Generator, size: int) -> Scene:
     """A crop around a structure: it fills much of the picture and shares its neighbours' grey."""
     scene = Scene.empty(rng, size)
@@ -192,7 +229,14 @@ def _lengthwise(rng: Generator, scene: Scene, centre: NDArray[np.floating], radi
     return scene
 
 
-KINDS = ((organs, 0.38), (close_up, 0.25), (twins, 0.16), (cells, 0.06), (spine, 0.15))
+KINDS = (
+    (organs, 0.28),
+    (trunk, 0.2),
+    (close_up, 0.23),
+    (twins, 0.12),
+    (cells, 0.04),
+    (spine, 0.13),
+)
 
 
 def random_scene(rng: Generator, size: int) -> tuple[Scene, list[Mask]]:
