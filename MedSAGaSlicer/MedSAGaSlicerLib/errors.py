@@ -5,6 +5,7 @@ MedSAGaError
 ├── CheckpointError   weights that are damaged, unknown, or belong to another model
 ├── DependencyError   a package is missing or too old
 ├── DownloadError     a download failed or is not what was promised
+├── TeachingError     a lesson came to nothing though its input was fit
 └── WorkerError       a worker process ended or answered with a failure
 
 Each message says what was given, what is wrong with it, and what to do. Cancelling is no error.
@@ -34,6 +35,10 @@ class DependencyError(MedSAGaError):
 
 class DownloadError(MedSAGaError):
     """A file could not be fetched, or what came does not match its pinned hash."""
+
+
+class TeachingError(MedSAGaError):
+    """A lesson came to nothing though its input was fit, as when it diverges."""
 
 
 class WorkerError(MedSAGaError):

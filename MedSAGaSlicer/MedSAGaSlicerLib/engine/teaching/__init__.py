@@ -1,0 +1,1 @@
+"""Teaching: from confirmed slices to an adapter, and the adapter at work."""

@@ -1,0 +1,71 @@
+"""Switching adapters on: from a folder and its base to a model that predicts as taught."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from MedSAGaSlicerLib.engine.checkpoints import encoder_fingerprint
+from MedSAGaSlicerLib.engine.teaching.adapter_folder import WEIGHTS_FILE, read_description
+from MedSAGaSlicerLib.engine.teaching.decoder_method import DecoderMethod
+from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
+from MedSAGaSlicerLib.engine.teaching.method import LEARNED, Method
+from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
+from MedSAGaSlicerLib.engine.weight_files import read_tensors
+from MedSAGaSlicerLib.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from MedSAGaSlicerLib.engine.families import SamModel
+    from MedSAGaSlicerLib.engine.predictor import Predictor
+
+METHOD_CLASSES: Final[dict[str, type[Method]]] = {DecoderMethod.name: DecoderMethod}
+
+
+def load_adapter(folder: Path, base: Predictor) -> TaughtPredictor:
+    """The base with an adapter switched on; the base itself stays usable and unchanged.
+
+    What the adapter leaves alone is shared, so that several can be held at a small price.
+
+    Raises:
+        CheckpointError: the folder is no adapter, is damaged, of a newer version, or belongs to
+            another base.
+    """
+    description = read_description(folder)
+    if description.method not in METHOD_CLASSES:
+        msg = (
+            f"The taught model {folder} was made with the method {description.method!r}, which "
+            f"this version does not know ({', '.join(METHOD_CLASSES)}). Update"
+        )
+        raise CheckpointError(msg)
+    if base_fingerprint(base.model) != description.base_fingerprint:
+        msg = (
+            f"The taught model {folder} belongs to {description.base} ({description.family}), with "
+            f"other weights than the {base.model.family} that is loaded. Load its own base, or "
+            "teach this one"
+        )
+        raise CheckpointError(msg)
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+    own = {n.removeprefix(LEARNED): t for n, t in tensors.items() if n.startswith(LEARNED)}
+    others = {n: t for n, t in tensors.items() if not n.startswith(LEARNED)}
+    try:
+        model = METHOD_CLASSES[description.method].assemble(base.model, others)
+        learned = LearnedPrompt.restored(description.segments, own)
+    except (RuntimeError, KeyError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        msg = (
+            f"The weights of the taught model {folder} do not fit its base or its description "
+            f"({reason}). Take another copy of the folder, or teach again"
+        )
+        raise CheckpointError(msg) from error
+    return TaughtPredictor(base, model, description.segments, learned)
+
+
+def base_fingerprint(model: SamModel) -> str:
+    """SHA-256 in hex over all weights of a model: encoder, prompt encoder and decoder."""
+    state = hashlib.sha256(encoder_fingerprint(model).encode())
+    for part in (model.prompt_encoder, model.mask_decoder):
+        for name, tensor in sorted(part.state_dict().items()):
+            state.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+            state.update(tensor.detach().cpu().contiguous().numpy())
+    return state.hexdigest()

@@ -1,0 +1,99 @@
+"""The settings of a lesson; without torch, so that a panel can take its defaults here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+from MedSAGaSlicerLib.errors import InputError
+
+AUTO: Final = "auto"
+METHODS: Final = ("decoder",)
+"""The ways of teaching that can be asked for, besides `auto`."""
+
+
+@dataclass(frozen=True)
+class TeachingConfig:
+    """How a model is taught.
+
+    Attributes:
+        method: one of `METHODS`, or `auto`.
+        seed: of everything that is drawn; on a CPU the same seed gives the same adapter.
+        steps: optimiser updates; fixed, so that no slice is needed to say when to stop.
+        batch: objects per update; 0: as many as suit the model.
+        rounds: prompts that follow each other on an object: the first, then corrections.
+        views: of each slice, itself and changed ones; 0: as many as suit the model.
+        learning_rate: its peak.
+        warm_up: part of the steps over which the rate rises; then it falls as a cosine.
+        weight_decay: decoupled.
+        share: of the taught weights in the result, the rest is the base's (WiSE-FT, Wortsman et
+            al. 2022).
+        prompt_tokens: learned for each segment, for segmenting without prompts; 0: none.
+        head_start: part of the steps, the first ones, in which only the locator learns, the
+            first guess of a segment's place; without learned prompts there is none.
+        guesses: slices per update from which the locator learns; 0: as many as suit the model.
+        save_every: steps between two resumable states on disk.
+    """
+
+    method: str = AUTO
+    seed: int = 0
+    steps: int = 300
+    batch: int = 0
+    rounds: int = 3
+    views: int = 0
+    learning_rate: float = 5e-4
+    warm_up: float = 0.05
+    weight_decay: float = 0.01
+    share: float = 1.0
+    prompt_tokens: int = 4
+    head_start: float = 0.2
+    guesses: int = 0
+    save_every: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no lesson.
+
+        Raises:
+            InputError: names the value and what it may be.
+        """
+        if self.method not in (AUTO, *METHODS):
+            self._refuse("method", f"one of {AUTO}, {', '.join(METHODS)}")
+        for name, least in (("steps", 1), ("batch", 0), ("rounds", 1), ("views", 0)):
+            if getattr(self, name) < least:
+                self._refuse(name, f"{least} or more")
+        for name, least in (("prompt_tokens", 0), ("save_every", 1), ("seed", 0), ("guesses", 0)):
+            if getattr(self, name) < least:
+                self._refuse(name, f"{least} or more")
+        if not 0 < self.learning_rate <= 1:
+            self._refuse("learning_rate", "above 0, at most 1")
+        if not 0 <= self.warm_up < 1:
+            self._refuse("warm_up", "from 0, below 1")
+        if not 0 < self.share <= 1:
+            self._refuse("share", "above 0, at most 1")
+        if not 0 <= self.head_start < 1:
+            self._refuse("head_start", "from 0, below 1")
+        if self.weight_decay < 0:
+            self._refuse("weight_decay", "0 or more")
+
+    def _refuse(self, name: str, allowed: str) -> None:
+        msg = f"The setting {name} of a lesson is {getattr(self, name)!r}; it must be {allowed}."
+        raise InputError(msg)
+
+    @property
+    def head_steps(self) -> int:
+        """The number of steps of the head start."""
+        return int(self.head_start * self.steps) if self.prompt_tokens else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TeachingConfig:
+        """The settings that `to_dict` described; names of other versions are left out.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        known = {entry.name for entry in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})

@@ -1,0 +1,72 @@
+"""What is taught and in which order: the samples of a lesson and the batches drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from MedSAGaSlicerLib.engine.teaching.samples import SampleMaker
+from MedSAGaSlicerLib.engine.teaching.views import make_view
+
+if TYPE_CHECKING:
+    from MedSAGaSlicerLib.engine.examples import Example
+    from MedSAGaSlicerLib.engine.teaching.method import Method
+    from MedSAGaSlicerLib.engine.teaching.samples import Sample
+
+_STEP_STREAM: Final = 11
+_PLACE_STREAM: Final = 12
+
+
+class Lesson:
+    """Samples by example, and what each step takes of them."""
+
+    def __init__(self, examples: Sequence[Example], views: int, batch: int, seed: int) -> None:
+        """Nothing is embedded yet: that is for `prepare`."""
+        self._examples = tuple(examples)
+        self._views = views
+        self._batch = batch
+        self._seed = seed
+        self._pairs = [(n, name) for n, e in enumerate(self._examples) for name in e.masks]
+        self._samples: list[list[Sample]] = [[] for _ in self._examples]
+
+    @property
+    def total(self) -> int:
+        """How many samples there will be."""
+        return len(self._examples) * self._views
+
+    def prepare(self, method: Method) -> Iterator[int]:
+        """Make and embed the samples, as they are first; yields how many are ready."""
+        maker = SampleMaker(method.model)
+        done = 0
+        for view in range(self._views):
+            for number, example in enumerate(self._examples):
+                sample = maker(number, make_view(example, view))
+                method.prepare(sample)
+                self._samples[number].append(sample)
+                done += 1
+                yield done
+
+    def batch(self, step: int) -> tuple[list[Sample], list[str]]:
+        """The samples of a step and the segment meant on each."""
+        return self._drawn(_STEP_STREAM, step, self._batch, mirrored=True)
+
+    def unmirrored(self, step: int, count: int) -> tuple[list[Sample], list[str]]:
+        """So many others whose places in the picture are true."""
+        return self._drawn(_PLACE_STREAM, step, count, mirrored=False)
+
+    def _drawn(
+        self, stream: int, step: int, count: int, *, mirrored: bool
+    ) -> tuple[list[Sample], list[str]]:
+        """Every pair of example and segment comes equally often, in a new order each time."""
+        samples, segments = [], []
+        for place in range(step * count, (step + 1) * count):
+            epoch, at = divmod(place, len(self._pairs))
+            order = np.random.default_rng([self._seed, stream, 0, epoch])
+            number, name = self._pairs[int(order.permutation(len(self._pairs))[at])]
+            views = [view for view in self._samples[number] if mirrored or not view.mirrored]
+            pick = np.random.default_rng([self._seed, stream, 1, place])
+            samples.append(views[int(pick.integers(len(views)))])
+            segments.append(name)
+        return samples, segments

@@ -1,0 +1,290 @@
+"""A lesson from beginning to end, as a generator of events."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from MedSAGaSlicerLib import __version__
+from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
+from MedSAGaSlicerLib.engine.teaching.adapter_folder import check_adapter_path
+from MedSAGaSlicerLib.engine.teaching.adapters import base_fingerprint
+from MedSAGaSlicerLib.engine.teaching.events import (
+    Event,
+    Finished,
+    Prepared,
+    Progress,
+    Saved,
+    Started,
+    Stopped,
+    Validated,
+)
+from MedSAGaSlicerLib.engine.teaching.guard import Score, choose_held_out, measure
+from MedSAGaSlicerLib.engine.teaching.lesson import Lesson
+from MedSAGaSlicerLib.engine.teaching.planning import make_method, settled
+from MedSAGaSlicerLib.engine.teaching.results import (
+    Results,
+    answering,
+    taught_predictor,
+    write_results,
+)
+from MedSAGaSlicerLib.engine.teaching.rounds import Outcome, Rounds
+from MedSAGaSlicerLib.engine.teaching.state import (
+    LessonState,
+    forget_state,
+    lesson_name,
+    load_state,
+    save_state,
+)
+from MedSAGaSlicerLib.errors import TeachingError
+
+if TYPE_CHECKING:
+    from MedSAGaSlicerLib.engine.embedding import Embedding
+    from MedSAGaSlicerLib.engine.examples import Example, ExampleSet, Place
+    from MedSAGaSlicerLib.engine.predictor import Predictor
+    from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
+
+_STEP_STREAM: Final = 2
+_MOST_SKIPPED: Final = 5
+
+
+def train(
+    config: TeachingConfig,
+    examples: ExampleSet,
+    base: Predictor,
+    output: Path,
+    *,
+    base_name: str,
+    title: str | None = None,
+    cache: EmbeddingCache | None = None,
+    work: Path | None = None,
+    earlier_held_out: Collection[Place] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Teach a model and leave an adapter folder; nothing happens until the first event is taken.
+
+    One event at least comes after each slice encoded and each step made. To stop, let `stop`
+    return True, or close the generator: the state is kept, and the same call goes on from it, bit
+    for bit on a CPU. A killed process loses at most the steps since the last `Saved`.
+
+    Args:
+        config: the settings; what they leave open is settled for this model.
+        examples: all confirmed slices; those held out are chosen from them.
+        base: the model to be taught; it stays as it is.
+        output: the adapter folder to write; an older adapter there is replaced at the very end.
+        base_name: what people call the base: a registered name or a file's.
+        title: what people will call the adapter; by default the segments.
+        cache: of embeddings; by default one in memory alone.
+        work: folder for the resumable state; by default a hidden one beside `output`.
+        earlier_held_out: places kept aside by earlier lessons on these examples; they stay so.
+        stop: asked after each event.
+
+    Raises:
+        InputError: the output cannot be written.
+        TeachingError: the lesson diverged.
+        OSError: a state or the adapter cannot be written; the last state stays.
+    """
+    check_adapter_path(output)
+    if work is None:
+        work = output.with_name(f".{output.name}.lesson")
+    # An adapter on its way is no base: the next lesson begins where the first did.
+    run = _Run(config, examples, base, cache or EmbeddingCache(None), work, earlier_held_out, stop)
+    try:
+        yield from run.events(output, base_name, title or ", ".join(examples.segments))
+    except _StopAskedError:
+        yield Stopped(run.progress.step, resumable=run.save() is not None)
+    except GeneratorExit:
+        run.save()
+        raise
+
+
+class _StopAskedError(Exception):
+    """Somebody wants the lesson to stop."""
+
+
+class _Run:
+    """One lesson under way."""
+
+    def __init__(
+        self,
+        config: TeachingConfig,
+        examples: ExampleSet,
+        base: Predictor,
+        cache: EmbeddingCache,
+        work: Path,
+        earlier_held_out: Collection[Place],
+        stop: Callable[[], bool],
+    ) -> None:
+        self.config = settled(config, base.model)
+        self.examples = examples
+        self.base = base
+        self.held_out = choose_held_out(examples, earlier_held_out)
+        self.fingerprint = base_fingerprint(base.model)
+        self.progress = LessonState()
+        self._cache = cache
+        self._work = work
+        self._stop = stop
+        self._taught = [e for e in examples.examples if e.place not in self.held_out]
+        self._aside: list[tuple[Example, Embedding]] = []
+        self._method = make_method(self.config, base, examples.segments, cache)
+        self._lesson = Lesson(
+            self._taught, self.config.views, self.config.batch, self.config.seed
+        )
+        self._name = lesson_name(
+            self.config, examples, self.held_out, self.fingerprint, str(base.device)
+        )
+        self._begun = time.perf_counter()
+
+    def events(self, output: Path, base_name: str, title: str) -> Iterator[Event]:
+        """The whole lesson."""
+        kept = load_state(self._work, self._name)
+        if kept is not None:
+            self.progress, tensors = kept
+            self._method.load_state(tensors)
+        self._begun = time.perf_counter() - self.progress.seconds
+        yield Started(
+            __version__,
+            self.config.method,
+            str(self.base.device),
+            self.config.steps,
+            self.progress.step,
+            len(self.examples.examples),
+            len(self.held_out),
+            self.examples.segments,
+        )
+        yield from self._prepare()
+        if self.held_out and self.progress.before is None:
+            self.progress.before = yield from self._measured(self.base, "before")
+        yield from self._steps()
+        taught = taught_predictor(self._method, self.base, self.examples.segments)
+        after = None
+        if self.held_out:
+            after = yield from self._measured(taught, "after")
+        self.progress.seconds = time.perf_counter() - self._begun
+        results = Results(
+            title,
+            base_name,
+            self.config,
+            self.examples,
+            self.held_out,
+            self.progress,
+            after,
+            self._method,
+            self.fingerprint,
+        )
+        report = write_results(output, results)
+        forget_state(self._work)
+        yield Finished(output, report["accepted"], report)
+
+    def save(self) -> Path | None:
+        """Keep the state if there is anything worth keeping; None if it cannot be written."""
+        if self.progress.step == 0 and self.progress.before is None:
+            return None
+        try:
+            return self._save()
+        except OSError:
+            # The lesson ends anyway, and the state before this one is still there.
+            return None
+
+    def _save(self) -> Path:
+        self.progress.seconds = time.perf_counter() - self._begun
+        return save_state(self._work, self._name, self.progress, self._method.state())
+
+    def _check_stop(self) -> None:
+        if self._stop():
+            raise _StopAskedError
+
+    def _prepare(self) -> Iterator[Event]:
+        self._check_stop()
+        begun, total = time.perf_counter(), self._lesson.total + len(self.held_out)
+        for done in self._lesson.prepare(self._method):
+            elapsed = time.perf_counter() - begun
+            yield Prepared(done, total, elapsed / done * (total - done))
+            self._check_stop()
+        for example in self.examples.examples:
+            if example.place in self.held_out:
+                self._aside.append((example, self._embedded(example)))
+                yield Prepared(self._lesson.total + len(self._aside), total, 0.0)
+                self._check_stop()
+
+    def _embedded(self, example: Example) -> Embedding:
+        found = self._cache.get(example.key, self.base.encoder_key)
+        if found is None:
+            found = self._cache.keep(example.key, self.base.encode(example.pixels))
+            self._cache.store(example.key, found)
+        return found
+
+    def _measured(self, model: Predictor, moment: str) -> Generator[Event, None, list[Score]]:
+        scores = []
+        for score in measure(self._aside, *answering(model)):
+            scores.append(score)
+            self._check_stop()
+        dice = float(np.mean([score.mean for score in scores]))
+        yield Validated(moment, dice, len(self.held_out))
+        return scores
+
+    def _steps(self) -> Iterator[Event]:
+        rounds = Rounds(self._method, self.examples.segments)
+        begun, first, in_a_row = time.perf_counter(), self.progress.step, 0
+        while self.progress.step < self.config.steps:
+            step = self.progress.step
+            outcome = self._gathered(rounds, step)
+            made = self._method.update(learning_rate(step, self.config))
+            self.progress.step += 1
+            if made and math.isfinite(outcome.loss):
+                in_a_row = 0
+                self.progress.curve.append((outcome.loss, outcome.dice))
+            else:
+                in_a_row += 1
+                self.progress.skipped += 1
+                self._check_divergence(in_a_row)
+            done = self.progress.step - first
+            left = (time.perf_counter() - begun) / done * (self.config.steps - self.progress.step)
+            yield self._told(outcome, left)
+            if self.progress.step % self.config.save_every == 0:
+                yield Saved(self._save(), self.progress.step)
+            self._check_stop()
+
+    def _gathered(self, rounds: Rounds, step: int) -> Outcome:
+        """The gradients of a step; at first the locator's alone, since the decoder builds on it."""
+        seed = self.config.seed
+        located = rounds.locate(*self._lesson.unmirrored(step, self.config.guesses), [seed, step])
+        if step < self.config.head_steps:
+            return located
+        rng = np.random.default_rng([seed, _STEP_STREAM, step])
+        return rounds.step(*self._lesson.batch(step), rng, self.config.rounds)
+
+    def _told(self, outcome: Outcome, seconds_left: float) -> Progress:
+        loss = outcome.loss if math.isfinite(outcome.loss) else None
+        return Progress(
+            self.progress.step, self.config.steps, loss, outcome.dice, seconds_left
+        )
+
+    def _check_divergence(self, in_a_row: int) -> None:
+        if in_a_row < _MOST_SKIPPED:
+            return
+        msg = (
+            f"The lesson diverged: the last {in_a_row} of {self.progress.step} steps gave numbers "
+            "that are not finite. Teach with a lower learning rate, or check the images"
+        )
+        raise TeachingError(msg)
+
+
+def learning_rate(step: int, config: TeachingConfig) -> float:
+    """Part of the peak rate: in the head start constant, then a cosine down to a hundredth.
+
+    Both begin with a linear rise over the warm-up.
+    """
+    warm = max(1, round(config.warm_up * config.steps))
+    if step < config.head_steps:
+        return min(1.0, (step + 1) / warm)
+    step, steps = step - config.head_steps, config.steps - config.head_steps
+    if step < warm:
+        return (step + 1) / warm
+    passed = (step - warm) / max(1, steps - warm)
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, passed))) / 2

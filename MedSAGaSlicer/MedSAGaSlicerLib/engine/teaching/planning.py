@@ -1,0 +1,42 @@
+"""What a lesson's settings leave open, settled for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from MedSAGaSlicerLib.engine.teaching.adapters import METHOD_CLASSES
+from MedSAGaSlicerLib.engine.teaching.config import AUTO, TeachingConfig
+from MedSAGaSlicerLib.engine.teaching.decoder_method import DecoderMethod
+
+if TYPE_CHECKING:
+    from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
+    from MedSAGaSlicerLib.engine.families import SamModel
+    from MedSAGaSlicerLib.engine.predictor import Predictor
+    from MedSAGaSlicerLib.engine.teaching.method import Method
+
+_SMALL_LOGITS: Final = 128
+
+
+def settled(config: TeachingConfig, model: SamModel) -> TeachingConfig:
+    """The same settings with nothing left open.
+
+    A decoder with small logits takes several objects at once, and its encoder is quick enough for
+    several views; SAM's takes one, since a step of it costs as much as eight of those.
+    """
+    small = model.logits_size <= _SMALL_LOGITS
+    return replace(
+        config,
+        method=DecoderMethod.name if config.method == AUTO else config.method,
+        batch=config.batch or (4 if small else 1),
+        views=config.views or (8 if small else 2),
+        guesses=config.guesses or (12 if small else 1),
+    )
+
+
+def make_method(
+    config: TeachingConfig, base: Predictor, segments: Sequence[str], cache: EmbeddingCache
+) -> Method:
+    """The method that settled settings name, ready to learn."""
+    return METHOD_CLASSES[config.method](base, segments, config, cache)

@@ -1,0 +1,227 @@
+"""One embedding, several rounds of the decoder: what a lesson's loss is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from MedSAGaSlicerLib.engine.preprocessing import preprocessing_of
+from MedSAGaSlicerLib.engine.teaching.losses import dice_of, mask_loss, true_iou
+from MedSAGaSlicerLib.engine.teaching.samples import as_masks, target_batch, valid_batch
+from MedSAGaSlicerLib.engine.teaching.simulated_prompts import (
+    PromptBatch,
+    boxes_around,
+    corrections,
+    first_clicks,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from MedSAGaSlicerLib.engine.teaching.method import Method
+    from MedSAGaSlicerLib.engine.teaching.samples import Sample
+
+_BOX_PART: Final = 0.4
+_OWN_CLICK: Final = 0.3
+_MASK_PROMPT: Final = 0.8
+_STRONGEST: Final = 32.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Mean loss of a step and mean Dice of what the model answered last."""
+
+    loss: float
+    dice: float
+
+
+class Rounds:
+    """Makes the losses of a batch and their gradients."""
+
+    def __init__(self, method: Method, segments: Sequence[str]) -> None:
+        """For a method's model."""
+        self._method = method
+        self._segments = tuple(segments)
+        model = method.model
+        self._scale = model.input_size / model.logits_size
+        self._probabilities = preprocessing_of(model.family, model.input_size).mask_probabilities
+        with torch.no_grad():
+            self._position: Tensor = model.prompt_encoder.get_dense_pe()  # type: ignore[operator]
+
+    def step(
+        self,
+        samples: Sequence[Sample],
+        segments: Sequence[str],
+        rng: np.random.Generator,
+        rounds: int,
+    ) -> Outcome:
+        """Gather the gradients of one batch: unprompted rounds for all, prompted where it shows.
+
+        Args:
+            samples: one per place of the batch.
+            segments: which segment of each sample is meant.
+            rng: source of all that is simulated.
+            rounds: the first prompt and the corrections after it.
+        """
+        features = self._method.features(samples)
+        # Rounds are backed up one by one, so that only one is in memory; the encoder, if it
+        # learns, is backed up once, from the sum of what reached its output.
+        leaf = features.detach().requires_grad_(features.requires_grad)
+        targets = target_batch(samples, segments).to(leaf.device)
+        valid = valid_batch(samples, targets.shape[-1]).to(leaf.device)
+        batch = _Batch(leaf, targets, valid, [self._segments.index(name) for name in segments])
+        outcomes = []
+        guess = None
+        if self._method.learned is not None:
+            with torch.no_grad():
+                guesses = self._method.learned.guess(leaf, self._position)
+            guess = guesses[torch.arange(len(samples)), batch.numbers]
+            batch = replace(batch, guess=guess)
+        shown = [n for n, target in enumerate(targets) if float(target.max()) > 0]
+        if shown:
+            first = self._first(rng, [samples[n] for n in shown], segments, batch.part(shown))
+            outcomes.append(self._chain(rng, batch.part(shown), first, rounds))
+        placed = [n for n, sample in enumerate(samples) if not sample.mirrored]
+        if placed and self._method.learned is not None:
+            outcomes.append(self._unprompted(batch.part(placed)))
+        if features.requires_grad and leaf.grad is not None:
+            features.backward(leaf.grad)  # type: ignore[no-untyped-call]
+        return Outcome(sum(o.loss for o in outcomes), _mean([o.dice for o in outcomes]))
+
+    def locate(
+        self, samples: Sequence[Sample], segments: Sequence[str], seeds: list[int]
+    ) -> Outcome:
+        """Gather the gradients of the locator alone, on embeddings as they are."""
+        learned = self._method.learned
+        if learned is None or not samples:
+            return Outcome(0.0, 0.0)
+        with torch.no_grad():
+            features = self._method.features(samples)
+        targets = target_batch(samples, segments).to(features.device)
+        valid = valid_batch(samples, targets.shape[-1]).to(features.device)
+        numbers = [self._segments.index(name) for name in segments]
+        with torch.random.fork_rng(devices=[]):
+            # Of what the locator drops.
+            torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
+            learned.train()
+            guesses = learned.guess(features, self._position)
+            learned.eval()
+        logits = guesses[torch.arange(len(samples)), numbers]
+        loss = mask_loss(logits[:, None], targets, valid).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        dice = dice_of(logits.detach() > 0, targets[:, 0]).tolist()
+        return Outcome(float(loss.detach()), _mean(dice))
+
+    def _first(
+        self,
+        rng: np.random.Generator,
+        samples: Sequence[Sample],
+        segments: Sequence[str],
+        batch: _Batch,
+    ) -> PromptBatch:
+        masks = as_masks(batch.targets)
+        if rng.random() < _BOX_PART:
+            return boxes_around(rng, masks, self._scale)
+        prompts = first_clicks(rng, masks, self._scale)
+        for n, number in enumerate(batch.numbers):
+            own = samples[n].clicks.get(self._segments[number])
+            if own is not None and rng.random() < _OWN_CLICK:
+                prompts.points[n, 0] = own[int(rng.integers(len(own)))]
+        return prompts
+
+    def _chain(
+        self, rng: np.random.Generator, batch: _Batch, prompts: PromptBatch, rounds: int
+    ) -> Outcome:
+        """A first prompt and its corrections; each round's gradient is gathered at once."""
+        masks = as_masks(batch.targets)
+        losses: list[float] = []
+        previous = batch.guess
+        answer = batch.targets[:, 0]
+        for number in range(rounds):
+            logits, scores = self._decode(batch, prompts, previous)
+            loss, answer = self._judged(batch, logits, scores)
+            (loss / rounds).backward()  # type: ignore[no-untyped-call]
+            losses.append(float(loss.detach()))
+            if number + 1 < rounds:
+                answers = list((answer > 0).cpu().numpy())
+                prompts = prompts.and_click(*corrections(rng, answers, masks, self._scale))
+                use = rng.random() < _MASK_PROMPT
+                previous = answer.clamp(-_STRONGEST, _STRONGEST) if use else None
+        return Outcome(_mean(losses), _mean(dice_of(answer > 0, batch.targets[:, 0]).tolist()))
+
+    def _unprompted(self, batch: _Batch) -> Outcome:
+        logits, scores = self._decode(batch, None, batch.guess)
+        loss, answer = self._judged(batch, logits, scores)
+        loss.backward()  # type: ignore[no-untyped-call]
+        dice = dice_of(answer > 0, batch.targets[:, 0]).tolist()
+        return Outcome(float(loss.detach()), _mean(dice))
+
+    def _judged(
+        self, batch: _Batch, logits: Tensor, scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of the single answer and of its score; the answer's logits (n, h, w)."""
+        single, score = logits[:, :1], scores[:, :1]
+        masks = mask_loss(single, batch.targets, batch.valid)
+        quality = (score - true_iou(single.detach(), batch.targets, batch.valid)) ** 2
+        return (masks + quality).mean(), single[:, 0].detach()
+
+    def _decode(
+        self, batch: _Batch, prompts: PromptBatch | None, previous: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """All answers of the decoder: logits (n, 4, h, w) and scores (n, 4), float32."""
+        model, device = self._method.model, batch.features.device
+        points, boxes, masks = None, None, None
+        if prompts is not None:
+            if prompts.points.shape[1]:
+                points = prompts.points.to(device), prompts.positive.to(device)
+            boxes = None if prompts.boxes is None else prompts.boxes.to(device)
+        if previous is not None:
+            masks = (previous.sigmoid() if self._probabilities else previous)[:, None]
+        sparse, dense = model.prompt_encoder(points=points, boxes=boxes, masks=masks)
+        count = len(batch.numbers)
+        if prompts is None:
+            sparse = sparse[:1].expand(count, -1, -1)
+            dense = dense.expand(count, -1, -1, -1)
+        if self._method.learned is not None:
+            sparse = torch.cat([sparse, self._method.learned.of(batch.numbers)], dim=1)
+        # The decoder repeats one embedding for all prompts; here each prompt has its own, which
+        # goes in with the dense prompt, to which the decoder adds the embedding anyway.
+        nothing = torch.zeros_like(batch.features[:1])
+        answers: Any = model.mask_decoder.predict_masks(  # type: ignore[operator]
+            image_embeddings=nothing,
+            image_pe=self._position,
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=batch.features + dense,
+        )
+        return answers[0].float(), answers[1].float()
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Embeddings, targets and what is valid of them, and the segments' numbers."""
+
+    features: Tensor
+    targets: Tensor
+    valid: Tensor
+    numbers: list[int]
+    guess: Tensor | None = None
+
+    def part(self, chosen: list[int]) -> _Batch:
+        """Only some places of it."""
+        if len(chosen) == len(self.numbers):
+            return self
+        return _Batch(
+            self.features[chosen],
+            self.targets[chosen],
+            self.valid[chosen],
+            [self.numbers[n] for n in chosen],
+            None if self.guess is None else self.guess[chosen],
+        )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 0.0

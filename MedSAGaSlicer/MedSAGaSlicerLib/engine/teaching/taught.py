@@ -1,0 +1,115 @@
+"""A base model with an adapter switched on; the base stays as it is beside it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor
+from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from MedSAGaSlicerLib.engine.embedding import Embedding
+    from MedSAGaSlicerLib.engine.families import SamModel
+    from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
+
+
+class TaughtPredictor(Predictor):
+    """Predicts as taught: prompts of a segment it knows are joined by that segment's tokens.
+
+    Shares the base's encoder where the adapter leaves it alone, and then its embeddings too.
+    """
+
+    def __init__(
+        self,
+        base: Predictor,
+        model: SamModel,
+        segments: tuple[str, ...],
+        learned: LearnedPrompt | None,
+    ) -> None:
+        """Take the taught model; `segments` are those it was taught."""
+        super().__init__(model, base.device)
+        self.base = base
+        self.segments = segments
+        self._learned = None if learned is None else learned.to(base.device)
+
+    @cached_property
+    def encoder_key(self) -> str:
+        """The base's key if the encoder is the base's."""
+        if self.model.image_encoder is self.base.model.image_encoder:
+            return self.base.encoder_key
+        return super().encoder_key
+
+    @property
+    def without_prompts(self) -> bool:
+        """Whether it can segment without any prompt."""
+        return self._learned is not None
+
+    def predict(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        previous_logits: Logits | None = None,
+        segment: str | None = None,
+    ) -> Prediction:
+        """As `Predictor.predict`, knowing which segment is meant.
+
+        Args:
+            embedding: from this predictor, or from its base if they share the encoder.
+            prompts: in the slice's coordinates (column, row).
+            previous_logits: of an earlier prediction on this slice, to be corrected.
+            segment: one it was taught; may be left out if it was taught just one.
+
+        Raises:
+            InputError: as there, or the segment is unknown or not given.
+        """
+        prompts.validate(embedding.size)
+        if prompts.is_empty and previous_logits is None:
+            msg = "There is no prompt: give a point or a box, or use predict_unprompted"
+            raise InputError(msg)
+        number = self._number(segment)
+        if previous_logits is None:
+            previous_logits = self._guess(embedding, number)
+        return self._answer(embedding, prompts, previous_logits, False, self._tokens(number))
+
+    def predict_unprompted(self, embedding: Embedding, segment: str | None = None) -> Prediction:
+        """Segment a structure that was taught, wherever it is on the slice; maybe nowhere.
+
+        Raises:
+            InputError: the segment is unknown or not given, the adapter learned no prompts, or the
+                embedding is another encoder's.
+        """
+        number = self._number(segment)
+        tokens, guess = self._tokens(number), self._guess(embedding, number)
+        if tokens is None:
+            msg = "This adapter was taught without a learned prompt: it needs points or a box"
+            raise InputError(msg)
+        return self._answer(embedding, Prompts(), guess, False, tokens)
+
+    def _number(self, segment: str | None) -> int:
+        if segment is None and len(self.segments) == 1:
+            return 0
+        if segment not in self.segments:
+            msg = (
+                f"The adapter was taught {', '.join(map(repr, self.segments))}, not {segment!r}. "
+                "Name one of these, or rename the segment as it was called when taught"
+            )
+            raise InputError(msg)
+        return self.segments.index(segment)
+
+    def _tokens(self, number: int) -> Tensor | None:
+        return None if self._learned is None else self._learned.of([number])[0]
+
+    def _guess(self, embedding: Embedding, number: int) -> Logits | None:
+        if self._learned is None:
+            return None
+        self._check(embedding)
+        with torch.inference_mode():
+            guesses = self._learned.guess(self._features(embedding), self._position)
+            logits: Logits = guesses[0, number].float().cpu().numpy()
+        return logits
