@@ -132,9 +132,7 @@ class _Run:
         self._taught = [e for e in examples.examples if e.place not in self.held_out]
         self._aside: list[tuple[Example, Embedding]] = []
         self._method = make_method(self.config, base, examples.segments, cache)
-        self._lesson = Lesson(
-            self._taught, self.config.views, self.config.batch, self.config.seed
-        )
+        self._lesson = Lesson(self._taught, self.config.views, self.config.batch, self.config.seed)
         self._name = lesson_name(
             self.config, examples, self.held_out, self.fingerprint, str(base.device)
         )
@@ -261,9 +259,7 @@ class _Run:
 
     def _told(self, outcome: Outcome, seconds_left: float) -> Progress:
         loss = outcome.loss if math.isfinite(outcome.loss) else None
-        return Progress(
-            self.progress.step, self.config.steps, loss, outcome.dice, seconds_left
-        )
+        return Progress(self.progress.step, self.config.steps, loss, outcome.dice, seconds_left)
 
     def _check_divergence(self, in_a_row: int) -> None:
         if in_a_row < _MOST_SKIPPED:

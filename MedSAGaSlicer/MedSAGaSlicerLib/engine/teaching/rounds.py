@@ -160,9 +160,7 @@ class Rounds:
         dice = dice_of(answer > 0, batch.targets[:, 0]).tolist()
         return Outcome(float(loss.detach()), _mean(dice))
 
-    def _judged(
-        self, batch: _Batch, logits: Tensor, scores: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _judged(self, batch: _Batch, logits: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of the single answer and of its score; the answer's logits (n, h, w)."""
         single, score = logits[:, :1], scores[:, :1]
         masks = mask_loss(single, batch.targets, batch.valid)

@@ -68,9 +68,7 @@ def lesson_name(
     return state.hexdigest()
 
 
-def save_state(
-    folder: Path, name: str, progress: LessonState, tensors: dict[str, Tensor]
-) -> Path:
+def save_state(folder: Path, name: str, progress: LessonState, tensors: dict[str, Tensor]) -> Path:
     """Write the state into a folder, made if need be; the one before stays until this is whole.
 
     Raises:

@@ -1,0 +1,7 @@
+"""``python -m MedSAGaSlicerLib.cli`` is ``medsaga``."""
+
+import sys
+
+from MedSAGaSlicerLib.cli import main
+
+sys.exit(main())

@@ -1,0 +1,125 @@
+"""What can be written on ``medsaga``'s command line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from MedSAGaSlicerLib import __version__
+
+BAD_INPUT: Final = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as all commands do."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands with their options; ``command`` names the one that was chosen."""
+    parser = _Parser(prog="medsaga", description="Segment medical images by prompts.")
+    parser.add_argument("--version", action="version", version=f"medsaga {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_demo(commands)
+    _add_models(commands)
+    _add_segment(commands)
+    _add_evaluate(commands)
+    return parser
+
+
+def _add_demo(commands: Any) -> None:
+    demo = _command(commands, "demo", "the main job on a made volume: pictures and a report")
+    demo.add_argument(
+        "--output",
+        type=Path,
+        default=Path("medsaga-demo"),
+        metavar="DIR",
+        help="folder for the results, made if need be (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--volume", type=Path, metavar="FILE", help="an image of your own instead of the made one"
+    )
+    _add_model(demo)
+
+
+def _add_models(commands: Any) -> None:
+    models = _command(commands, "models", "what is known, what is here, where from")
+    choice = models.add_mutually_exclusive_group()
+    choice.add_argument("--download", metavar="NAME", help="fetch a model from its authors")
+    choice.add_argument("--delete", metavar="NAME", help="delete a downloaded model")
+    models.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _add_segment(commands: Any) -> None:
+    segment = _command(commands, "segment", "segment the prompted slices of an image")
+    segment.add_argument(
+        "volume",
+        type=Path,
+        metavar="VOLUME",
+        help="NIfTI, NRRD, MetaImage, PNG, JPEG, or a folder with one DICOM series",
+    )
+    segment.add_argument(
+        "--prompts", type=Path, required=True, metavar="P.json", help="points and boxes by slice"
+    )
+    segment.add_argument(
+        "--output", type=Path, required=True, metavar="S.seg.nrrd", help="Slicer opens it as is"
+    )
+    segment.add_argument("--frame", type=int, metavar="N", help="frame of a 4-D image, from 0")
+    _add_model(segment)
+
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = _command(commands, "evaluate", "measure a model on labelled images")
+    evaluate.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
+    evaluate.add_argument(
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="their label maps, of the same names up to the first dot",
+    )
+    evaluate.add_argument(
+        "--label", required=True, metavar="V", help="a value (3), one object of several (1,2), any"
+    )
+    evaluate.add_argument(
+        "--prompts",
+        required=True,
+        choices=("box", "point", "clicks"),
+        help="simulated: the tight box, one click, or up to 20 correcting clicks",
+    )
+    evaluate.add_argument(
+        "--components", action="store_true", help="prompt each connected part by itself"
+    )
+    evaluate.add_argument(
+        "--report", type=Path, required=True, metavar="R.json", help="where the figures go"
+    )
+    _add_model(evaluate)
+
+
+def _command(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
+    # Abbreviated options would change their meaning whenever an option is added.
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=about[0].upper() + about[1:] + ".", allow_abbrev=False
+    )
+    command.set_defaults(command=name)
+    return command
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model",
+        default="starter",
+        metavar="NAME|FILE",
+        help="a name of `medsaga models` or a weight file (default: %(default)s)",
+    )
+    command.add_argument(
+        "--device",
+        default="auto",
+        metavar="auto|cpu|cuda[:n]|mps",
+        help="where to compute; mps is untested (default: %(default)s)",
+    )
+    command.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    command.add_argument("--json", action="store_true", help="progress as one JSON object a line")
