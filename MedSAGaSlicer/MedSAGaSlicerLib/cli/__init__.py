@@ -1,4 +1,4 @@
-"""The command line, ``medsaga``: segment, evaluate and see models without Slicer."""
+"""The command line, ``medsaga``: segment, teach, evaluate and see models without Slicer."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from MedSAGaSlicerLib.errors import CheckpointError, DependencyError, InputError
 
 if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.predictor import Predictor
+    from MedSAGaSlicerLib.engine.segmenting import SlicePredictor
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -97,15 +98,23 @@ def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
 def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     from MedSAGaSlicerLib.engine.evaluation_report import evaluate_folders, report_lines
 
+    def load() -> SlicePredictor:
+        if options.prompts == "none" and options.adapter is None:
+            msg = "--prompts none needs a model that was taught: give its folder by --adapter."
+            raise InputError(msg)
+        return _meant(_predictor(options, reporter), options.segment)
+
     report = evaluate_folders(
         options.images,
         options.labels,
         options.label,
         options.prompts,
         options.report,
-        lambda: _predictor(options, reporter),
+        load,
         model=options.model,
         per_component=options.components,
+        adapter=options.adapter,
+        allow_seen=options.allow_seen,
         progress=reporter.progress,
     )
     reporter.event("finished", output=str(options.report), mean_dice=report["mean_dice"])
@@ -133,6 +142,30 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.say(f"Report:   {options.output / 'report.md'}")
 
 
+def _teach(options: argparse.Namespace, reporter: Reporter) -> None:
+    from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
+    from MedSAGaSlicerLib.engine.teaching.folders import lesson_lines, teach_folders
+
+    report = teach_folders(
+        options.images,
+        options.labels,
+        options.label,
+        options.output,
+        lambda: _predictor(options, reporter),
+        model=options.model,
+        config=TeachingConfig(method=options.method, seed=options.seed, steps=options.steps),
+        shots=options.shots,
+        empty=options.empty,
+        cases_file=options.cases,
+        progress=reporter.progress,
+    )
+    shown = {name: report[name] for name in ("accepted", "before", "after", "n", "seconds")}
+    reporter.event("finished", output=str(options.output), **shown)
+    for line in lesson_lines(report):
+        reporter.say(line)
+    reporter.say(f"Written: {options.output}")
+
+
 def _models(options: argparse.Namespace, reporter: Reporter) -> None:
     from MedSAGaSlicerLib.engine import downloads, registry
     from MedSAGaSlicerLib.engine.model_table import model_rows, model_table
@@ -156,10 +189,21 @@ def _models(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _predictor(options: argparse.Namespace, reporter: Reporter) -> Predictor:
-    from MedSAGaSlicerLib.engine.predictor import load_predictor
+    from MedSAGaSlicerLib.engine.teaching.adapters import load_taught
 
     reporter.progress(0, 0, f"loading {options.model}")
-    return load_predictor(options.model, options.device, options.threads)
+    adapter = getattr(options, "adapter", None)
+    return load_taught(options.model, options.device, options.threads, adapter)
+
+
+def _meant(predictor: SlicePredictor, segment: str | None) -> SlicePredictor:
+    """The model for one segment: the named one, or the only one that was taught."""
+    from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor, TaughtSegment
+
+    if isinstance(predictor, TaughtPredictor):
+        only = predictor.segments[0] if len(predictor.segments) == 1 else None
+        return TaughtSegment(predictor, segment or only)
+    return predictor
 
 
 _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, Reporter], None]]] = {
@@ -167,4 +211,5 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, Reporter], None]]] = {
     "evaluate": _evaluate,
     "models": _models,
     "segment": _segment,
+    "teach": _teach,
 }

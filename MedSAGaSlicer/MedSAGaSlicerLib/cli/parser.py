@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from MedSAGaSlicerLib import __version__
+from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
 
 BAD_INPUT: Final = 2
 
@@ -26,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_models(commands)
     _add_segment(commands)
+    _add_teach(commands)
     _add_evaluate(commands)
     return parser
 
@@ -67,36 +69,97 @@ def _add_segment(commands: Any) -> None:
     segment.add_argument(
         "--output", type=Path, required=True, metavar="S.seg.nrrd", help="Slicer opens it as is"
     )
+    _add_adapter(segment)
     segment.add_argument("--frame", type=int, metavar="N", help="frame of a 4-D image, from 0")
     _add_model(segment)
 
 
+def _add_teach(commands: Any) -> None:
+    teach = _command(commands, "teach", "teach a model a structure from a few labelled slices")
+    _add_labelled(teach)
+    teach.add_argument(
+        "--shots", type=int, default=15, metavar="N", help="slices in all (default: %(default)s)"
+    )
+    teach.add_argument(
+        "--empty",
+        type=int,
+        default=3,
+        metavar="N",
+        help="slices without the label among them, as far as there are any (default: %(default)s)",
+    )
+    teach.add_argument(
+        "--method",
+        default=AUTO,
+        choices=(AUTO, *METHODS),
+        help="what is taught (default: %(default)s)",
+    )
+    teach.add_argument(
+        "--steps",
+        type=int,
+        default=TeachingConfig.steps,
+        metavar="N",
+        help="updates of the model (default: %(default)s)",
+    )
+    teach.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of what is drawn; on a CPU the same seed teaches the same (default: %(default)s)",
+    )
+    teach.add_argument(
+        "--cases", type=Path, metavar="FILE", help="use only the images named there, one a line"
+    )
+    teach.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for what was taught"
+    )
+    _add_model(teach)
+
+
 def _add_evaluate(commands: Any) -> None:
     evaluate = _command(commands, "evaluate", "measure a model on labelled images")
-    evaluate.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
+    _add_labelled(evaluate)
     evaluate.add_argument(
+        "--prompts",
+        required=True,
+        choices=("box", "point", "clicks", "none"),
+        help="simulated: the tight box, one click, or up to 20 correcting clicks; none: without "
+        "any, on all slices, for a model that was taught",
+    )
+    evaluate.add_argument(
+        "--components", action="store_true", help="prompt each connected part by itself"
+    )
+    _add_adapter(evaluate)
+    evaluate.add_argument(
+        "--segment", metavar="NAME", help="which segment, if the adapter was taught several"
+    )
+    evaluate.add_argument(
+        "--allow-seen", action="store_true", help="also images that the adapter was taught on"
+    )
+    evaluate.add_argument(
+        "--report", type=Path, required=True, metavar="R.json", help="where the figures go"
+    )
+    _add_model(evaluate)
+
+
+def _add_labelled(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
+    command.add_argument(
         "--labels",
         type=Path,
         required=True,
         metavar="DIR",
         help="their label maps, of the same names up to the first dot",
     )
-    evaluate.add_argument(
+    command.add_argument(
         "--label", required=True, metavar="V", help="a value (3), one object of several (1,2), any"
     )
-    evaluate.add_argument(
-        "--prompts",
-        required=True,
-        choices=("box", "point", "clicks"),
-        help="simulated: the tight box, one click, or up to 20 correcting clicks",
+
+
+def _add_adapter(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--adapter", type=Path, metavar="DIR", help="what was taught: a folder made by teach"
     )
-    evaluate.add_argument(
-        "--components", action="store_true", help="prompt each connected part by itself"
-    )
-    evaluate.add_argument(
-        "--report", type=Path, required=True, metavar="R.json", help="where the figures go"
-    )
-    _add_model(evaluate)
 
 
 def _command(commands: Any, name: str, about: str) -> argparse.ArgumentParser:

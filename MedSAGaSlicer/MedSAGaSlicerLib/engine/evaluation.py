@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,13 +26,22 @@ if TYPE_CHECKING:
 
     from MedSAGaSlicerLib.engine.embedding import Embedding
     from MedSAGaSlicerLib.engine.images import Volume
+    from MedSAGaSlicerLib.engine.predictor import Prediction
 
-PROMPT_KINDS: Final = ("box", "point", "clicks")
+PROMPT_KINDS: Final = ("box", "point", "clicks", "none")
 SMALLEST: Final = 20
 """Pixels of the label that a slice must have to be evaluated."""
 MOST_CLICKS: Final = 20
 _HEADLINE_CLICKS: Final = 3
 _TOLERANCE: Final = 2.0
+
+
+@runtime_checkable
+class Unprompted(Protocol):
+    """A model that finds what it was taught without a prompt; a taught one is one."""
+
+    def predict_unprompted(self, embedding: Embedding) -> Prediction:
+        """The mask of what it was taught, empty if that is not on the slice."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate on the axial slices with at least 20 pixels of the label; 2-D images as they are.
 
+    ``none``: no prompt at all, also on slices without the label, where the right answer is nothing;
+    only for a taught model.
+
     ``box``: the tight box. ``point``: one click. ``clicks``: up to 20 (`next_click`), each
     prediction refined from the logits of the one before; its headline figures are those after 3.
     The label is one object, or with ``per_component`` each connected part of it on a slice is
@@ -81,9 +93,12 @@ def evaluate(
     if kind not in PROMPT_KINDS:
         msg = f"The prompt kind {kind!r} is unknown; known are {', '.join(PROMPT_KINDS)}."
         raise InputError(msg)
+    if kind == "none" and not isinstance(predictor, Unprompted):
+        msg = "This model needs prompts. To evaluate without any, give what was taught (--adapter)."
+        raise InputError(msg)
     check_nsd_available()
     started = time.perf_counter()
-    slices, skipped = _check_cases(cases, choice, progress)
+    slices, skipped = _check_cases(cases, choice, kind, progress)
     done, total = 0, sum(len(indices) for indices in slices.values())
     scores = []
     for case in cases:
@@ -108,25 +123,29 @@ def evaluate(
 
 
 def _check_cases(
-    cases: Sequence[Case], choice: LabelChoice, progress: Progress
+    cases: Sequence[Case], choice: LabelChoice, kind: str, progress: Progress
 ) -> tuple[dict[str, list[int]], dict[str, str]]:
     """The slices to evaluate by case, and why other cases have none; before any model runs."""
     slices: dict[str, list[int]] = {}
     skipped: dict[str, str] = {}
     present: set[int] = set()
+    occurs = False
     for done, case in enumerate(cases):
         progress(done, len(cases), f"checking {case.name}")
         volume, truth, values = read_case(case, choice)
         volume_normalisation(volume)
         present.update(int(value) for value in values)
-        indices = np.flatnonzero(np.count_nonzero(truth, axis=(1, 2)) >= SMALLEST)
+        pixels = np.count_nonzero(truth, axis=(1, 2))
+        occurs |= bool(pixels.max() >= SMALLEST)
+        fit = (pixels >= SMALLEST) | ((pixels == 0) & (kind == "none"))
+        indices = np.flatnonzero(fit)
         if indices.size:
             slices[case.name] = [int(index) for index in indices]
         elif truth.any():
             skipped[case.name] = f"no slice with {SMALLEST} pixels of label {choice}"
         else:
             skipped[case.name] = f"no label {choice}"
-    if not slices:
+    if not occurs:
         found = ", ".join(str(value) for value in sorted(present - {0})) or "none but 0"
         files = ", ".join(case.label.name for case in cases[:5])
         more = f" and {len(cases) - 5} more" if len(cases) > 5 else ""
@@ -147,7 +166,7 @@ def _curve(
 ) -> tuple[list[float], NDArray[np.bool_]]:
     """Dice after each prompt, and the mask of the headline figures."""
     embedding = predictor.encode(image)
-    objects = components(truth) if per_component else [truth]
+    objects = components(truth) if per_component and kind != "none" else [truth]
     steps = [_object_masks(predictor, embedding, mask, kind) for mask in objects]
     united = [np.logical_or.reduce(masks) for masks in zip(*steps, strict=True)]
     headline = united[_HEADLINE_CLICKS - 1] if kind == "clicks" else united[0]
@@ -157,6 +176,8 @@ def _curve(
 def _object_masks(
     predictor: SlicePredictor, embedding: Embedding, truth: NDArray[np.bool_], kind: str
 ) -> list[NDArray[np.bool_]]:
+    if isinstance(predictor, Unprompted) and kind == "none":
+        return [predictor.predict_unprompted(embedding).mask]
     if kind == "box":
         return [predictor.predict(embedding, Prompts(box=tight_box(truth))).mask]
     return click_masks(predictor, embedding, truth, 1 if kind == "point" else MOST_CLICKS)[0]

@@ -14,6 +14,8 @@ from MedSAGaSlicerLib.engine.json_file import write_json
 from MedSAGaSlicerLib.engine.metrics import check_nsd_available
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.segmenting import SlicePredictor
+from MedSAGaSlicerLib.engine.teaching.adapter_folder import read_description
+from MedSAGaSlicerLib.engine.teaching.seen_cases import refuse_seen
 from MedSAGaSlicerLib.errors import InputError
 
 
@@ -27,15 +29,20 @@ def evaluate_folders(
     *,
     model: str,
     per_component: bool = False,
+    adapter: Path | None = None,
+    allow_seen: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Evaluate a model on two folders and write the report: `medsaga evaluate`.
 
-    What is wrong with the paths is found before ``load`` is asked for the model. The report holds
-    what was asked for and what `evaluation.evaluate` returns.
+    What is wrong with the paths is found before ``load`` is asked for the model, which has the
+    adapter on already, if there is one. The report holds what was asked for and what
+    `evaluation.evaluate` returns.
 
     Raises:
-        InputError: a path or the label cannot be used, or a case is unfit.
+        InputError: a path or the label cannot be used, a case is unfit, or the adapter learned from
+            it and ``allow_seen`` is not set.
+        CheckpointError: the adapter cannot be used.
         DependencyError: the package for surface agreement is missing.
     """
     if report_path.is_dir():
@@ -45,10 +52,13 @@ def evaluate_folders(
     choice = LabelChoice.parse(label)
     cases = find_cases(images, labels)
     check_nsd_available()
+    if adapter is not None and not allow_seen:
+        refuse_seen(cases, read_description(adapter))
     found = evaluate(cases, choice, load(), kind, per_component=per_component, progress=progress)
     report = {
         "version": __version__,
         "model": model,
+        "adapter": None if adapter is None else str(adapter),
         "prompts": kind,
         "components": per_component,
         "label": str(choice),

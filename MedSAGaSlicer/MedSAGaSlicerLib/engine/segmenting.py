@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -42,6 +42,19 @@ class SlicePredictor(Protocol):
         previous_logits: NDArray[np.float32] | None = None,
     ) -> Prediction:
         """The mask of the prompted object on an embedded slice."""
+
+
+@runtime_checkable
+class SegmentSwitch(Protocol):
+    """A model that answers differently for different segments; a taught one is one."""
+
+    def for_segment(self, name: str) -> SlicePredictor:
+        """The model for a segment of that name."""
+
+
+def predictor_for(predictor: SlicePredictor, name: str) -> SlicePredictor:
+    """What a model uses for a segment: itself, unless it was taught that segment."""
+    return predictor.for_segment(name) if isinstance(predictor, SegmentSwitch) else predictor
 
 
 def volume_normalisation(volume: Volume) -> Normalisation:
@@ -107,15 +120,22 @@ def segment(
     check_inside(segments, volume.geometry, is_2d=volume.is_2d)
     normalisation = volume_normalisation(volume)
     masks = [np.zeros(volume.geometry.shape_kji, bool) for _ in segments]
+    predictors = [predictor_for(predictor, entry.name) for entry in segments]
     wanted: dict[tuple[str, int], list[tuple[int, Prompts]]] = {}
     for number, entry in enumerate(segments):
         for place in entry.slices:
             wanted.setdefault((place.axis, place.index), []).append((number, place.prompts))
     for done, ((axis, index), prompts) in enumerate(wanted.items()):
         progress(done, len(wanted), f"slice {axis} {index}")
-        embedding = predictor.encode(normalised_slice(volume.array_kji, normalisation, axis, index))
+        pixels = normalised_slice(volume.array_kji, normalisation, axis, index)
+        embeddings: dict[str, Embedding] = {}
         for number, prompt in prompts:
-            prediction = predictor.predict(embedding, prompt)
+            chosen = predictors[number]
+            # Models of several segments share the encoder, unless that was taught as well.
+            encoder = str(getattr(chosen, "encoder_key", ""))
+            if encoder not in embeddings:
+                embeddings[encoder] = chosen.encode(pixels)
+            prediction = chosen.predict(embeddings[encoder], prompt)
             slice_of(masks[number], axis, index)[...] |= prediction.mask
     progress(len(wanted), len(wanted), "done")
     return [

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from MedSAGaSlicerLib.engine.checkpoints import encoder_fingerprint
+from MedSAGaSlicerLib.engine.predictor import load_predictor
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import WEIGHTS_FILE, read_description
 from MedSAGaSlicerLib.engine.teaching.decoder_method import DecoderMethod
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
@@ -59,6 +60,21 @@ def load_adapter(folder: Path, base: Predictor) -> TaughtPredictor:
         )
         raise CheckpointError(msg) from error
     return TaughtPredictor(base, model, description.segments, learned)
+
+
+def load_taught(
+    name_or_path: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
+    adapter: str | Path | None = None,
+) -> Predictor:
+    """`load_predictor`, with an adapter folder switched on if one is given.
+
+    Raises:
+        InputError, CheckpointError, DependencyError: as `load_predictor` and `load_adapter`.
+    """
+    base = load_predictor(name_or_path, device, threads)
+    return base if adapter is None else load_adapter(Path(adapter), base)
 
 
 def base_fingerprint(model: SamModel) -> str:

@@ -98,7 +98,7 @@ def train(
         yield from run.events(output, base_name, title or ", ".join(examples.segments))
     except _StopAskedError:
         yield Stopped(run.progress.step, resumable=run.save() is not None)
-    except GeneratorExit:
+    except (GeneratorExit, KeyboardInterrupt):
         run.save()
         raise
 

@@ -12,6 +12,8 @@ from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from MedSAGaSlicerLib.engine.embedding import Embedding
@@ -50,6 +52,19 @@ class TaughtPredictor(Predictor):
         """Whether it can segment without any prompt."""
         return self._learned is not None
 
+    def check_segment(self, segment: str | None) -> None:
+        """Refuse a segment that it was not taught, or that is not named.
+
+        Raises:
+            InputError: names those it was taught.
+        """
+        if segment not in self.segments:
+            msg = (
+                f"The adapter was taught {', '.join(map(repr, self.segments))}, not {segment!r}. "
+                "Name one of these, or rename the segment as it was called when taught"
+            )
+            raise InputError(msg)
+
     def predict(
         self,
         embedding: Embedding,
@@ -77,6 +92,10 @@ class TaughtPredictor(Predictor):
             previous_logits = self._guess(embedding, number)
         return self._answer(embedding, prompts, previous_logits, False, self._tokens(number))
 
+    def for_segment(self, name: str) -> TaughtSegment | Predictor:
+        """The model for a segment of that name: as taught, or the base if it was not taught it."""
+        return TaughtSegment(self, name) if name in self.segments else self.base
+
     def predict_unprompted(self, embedding: Embedding, segment: str | None = None) -> Prediction:
         """Segment a structure that was taught, wherever it is on the slice; maybe nowhere.
 
@@ -94,13 +113,8 @@ class TaughtPredictor(Predictor):
     def _number(self, segment: str | None) -> int:
         if segment is None and len(self.segments) == 1:
             return 0
-        if segment not in self.segments:
-            msg = (
-                f"The adapter was taught {', '.join(map(repr, self.segments))}, not {segment!r}. "
-                "Name one of these, or rename the segment as it was called when taught"
-            )
-            raise InputError(msg)
-        return self.segments.index(segment)
+        self.check_segment(segment)
+        return self.segments.index(str(segment))
 
     def _tokens(self, number: int) -> Tensor | None:
         return None if self._learned is None else self._learned.of([number])[0]
@@ -113,3 +127,36 @@ class TaughtPredictor(Predictor):
             guesses = self._learned.guess(self._features(embedding), self._position)
             logits: Logits = guesses[0, number].float().cpu().numpy()
         return logits
+
+
+class TaughtSegment:
+    """A taught model of which one segment is wanted; a `SlicePredictor` and more."""
+
+    def __init__(self, taught: TaughtPredictor, segment: str | None) -> None:
+        """Refer to the model.
+
+        Raises:
+            InputError: it was not taught that segment, or none is named.
+        """
+        taught.check_segment(segment)
+        self._taught = taught
+        self._segment = segment
+
+    @property
+    def encoder_key(self) -> str:
+        """Of the taught model."""
+        return self._taught.encoder_key
+
+    def encode(self, pixels: NDArray[np.uint8]) -> Embedding:
+        """As `Predictor.encode`."""
+        return self._taught.encode(pixels)
+
+    def predict(
+        self, embedding: Embedding, prompts: Prompts, previous_logits: Logits | None = None
+    ) -> Prediction:
+        """As `TaughtPredictor.predict` for the segment."""
+        return self._taught.predict(embedding, prompts, previous_logits, self._segment)
+
+    def predict_unprompted(self, embedding: Embedding) -> Prediction:
+        """As `TaughtPredictor.predict_unprompted` for the segment."""
+        return self._taught.predict_unprompted(embedding, self._segment)
