@@ -18,6 +18,8 @@ MANAGERS = (
     "vtkMRMLMarkupsDisplayableManager",
     "vtkMRMLModelSliceDisplayableManager",
     "vtkMRMLRulerDisplayableManager",
+    # Holds the reaction to window/level drags, too.
+    "vtkMRMLScalarBarDisplayableManager",
     "vtkMRMLSegmentationsDisplayableManager2D",
 )
 
