@@ -1,8 +1,8 @@
 """A predictor without a network, for worker processes in tests: exact answers, speed on command.
 
 Make ``Testing/fakes`` part of the worker's PYTHONPATH and give the client
-``predictor="fake_predictor:load", model=...``. The model is a name, or "name:folder". With a
-folder the predictor is told there what to do and tells what it did:
+``predictor="fake_predictor:load", adapters="fake_predictor:adapt", model=...``. The model is a
+name, or "name:folder". With a folder the predictor is told there what to do and tells what it did:
 
 - every encode appends a line "<name> <first pixel>" to the file ``encoded``;
 - if ``hold-encode`` exists, an encode starts by making ``encoding`` and then waits until
@@ -20,13 +20,14 @@ import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from MedSAGaSlicerLib.engine.embedding import Embedding
-from MedSAGaSlicerLib.errors import CheckpointError
+from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.errors import CheckpointError, InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,29 @@ def expected(size, prompts, refinements, score):
     return Prediction(mask, np.full((4, 4), refinements + 1, np.float32), score)
 
 
-def load(model, device="auto", threads=None, adapter=None):
+class FakeTaughtPredictor(FakePredictor):
+    """Answers the opposite of its base; without prompts, all. Knows no segment called "unknown".
+
+    One whose name starts with "own" has an encoder of its own.
+    """
+
+    def __init__(self, name, base):
+        super().__init__(f"{base.name}+{name}", base.folder)
+        if name.startswith("own"):
+            self.encoder_key = f"fake-{name}"
+
+    def predict(self, embedding, prompts, previous_logits=None, segment=None):
+        if segment == "unknown":
+            msg = "The adapter was not taught 'unknown'"
+            raise InputError(msg)
+        answer = super().predict(embedding, prompts, previous_logits)
+        return replace(answer, mask=~answer.mask)
+
+    def predict_unprompted(self, embedding, segment=None):
+        return self.predict(embedding, Prompts(), None, segment)
+
+
+def load(model, device="auto", threads=None):
     """The factory."""
     name, _, folder = model.partition(":")
     print(f"loading {name}: a print that must not reach the protocol")
@@ -106,6 +129,17 @@ def load(model, device="auto", threads=None, adapter=None):
         raise CheckpointError(msg)
     if name == "fatal":
         os.kill(os.getpid(), signal.SIGKILL)
-    return FakePredictor(
-        name + ("" if adapter is None else f"+{adapter}"), Path(folder) if folder else None
-    )
+    predictor = FakePredictor(name, Path(folder) if folder else None)
+    predictor.device = "cpu" if device == "auto" else device
+    return predictor
+
+
+def adapt(folder, base):
+    """Put an adapter on; a line "adapted <name>" is left where encodes are."""
+    if folder.name == "foreign":
+        msg = f"The taught model {folder} belongs to another base"
+        raise CheckpointError(msg)
+    if base.folder is not None:
+        with (base.folder / "adapted").open("a") as log:
+            log.write(f"{folder.name}\n")
+    return FakeTaughtPredictor(folder.name, base)

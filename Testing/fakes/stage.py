@@ -38,6 +38,7 @@ class Stage:
         settings = {
             "model": self.model(name),
             "predictor": "fake_predictor:load",
+            "adapters": "fake_predictor:adapt",
             "cache_folder": str(self.cache_folder),
             "environment": {**os.environ, "PYTHONPATH": path},
             **options,
@@ -64,6 +65,11 @@ class Stage:
     def encoded(self) -> list[str]:
         """What the fakes encoded so far, in order: model and first pixel of the slice."""
         log = self.folder / "encoded"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def adapted(self) -> list[str]:
+        """The adapters read from disk so far, in order."""
+        log = self.folder / "adapted"
         return log.read_text().splitlines() if log.exists() else []
 
     def close(self) -> None:

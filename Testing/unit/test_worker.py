@@ -158,8 +158,11 @@ def test_a_model_of_the_same_encoder_finds_the_embeddings_and_another_does_not(
 def test_an_adapter_reaches_the_predictor(stage: Stage) -> None:
     client = stage.started()
     client.wait(client.load_model(stage.model(), adapter="taught"))
-    client.wait(client.encode(*a_slice(3)))
+    key, pixels = a_slice(3)
+    client.encode(key, pixels)
+    answer = only(client.wait(client.decode(key, POINT), timeout_s=SAFETY_S), Decoded)
     assert stage.encoded() == ["base+taught 3"]
+    np.testing.assert_array_equal(answer.mask, ~expected((24, 40), POINT, 0, 0).mask)
 
 
 def test_what_is_asked_after_a_switch_is_answered_by_the_new_model(stage: Stage) -> None:
@@ -373,8 +376,8 @@ class Pipe:
             python_command(), environment={**os.environ, "PYTHONPATH": str(FAKES)}
         )
         cache = {"folder": str(stage.cache_folder), "ram_bytes": 1000, "disk_bytes": 0}
-        settings = {"predictor": "fake_predictor:load", "device": "cpu", "threads": 1}
-        model = {"model": stage.model(), "adapter": None}
+        settings = {"predictor": "fake_predictor:load", "adapters": "fake_predictor:adapt"}
+        model = {"model": stage.model(), "adapter": None, "device": "cpu", "threads": 1}
         self.channel.send(frame("hello", request=1, protocol=1, cache=cache, **settings, **model))
         assert self.next().type == "ready"
 

@@ -66,6 +66,11 @@ class Channel:
             self._folder.cleanup()
             raise
 
+    @property
+    def process(self) -> int:
+        """The number of the process started; it may be a launcher's."""
+        return self._process.popen.pid
+
     def send(self, data: bytes) -> None:
         """Queue a frame and send as much as fits."""
         self._outgoing.append(memoryview(data))

@@ -1,18 +1,16 @@
 """The parent's end of the inference worker: ask, poll, never wait unless told to."""
 
-import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from MedSAGaSlicerLib.engine.prompts import Prompts
-from MedSAGaSlicerLib.errors import InputError, WorkerError
-from MedSAGaSlicerLib.worker.channel import Channel, ConnectionLostError
-from MedSAGaSlicerLib.worker.events import Decoded, Died, Encoded, Event, Restarted
+from MedSAGaSlicerLib.errors import InputError
+from MedSAGaSlicerLib.worker.channel import Channel
+from MedSAGaSlicerLib.worker.events import Decoded, Encoded
 from MedSAGaSlicerLib.worker.launch import python_command
-from MedSAGaSlicerLib.worker.ledger import Ledger
+from MedSAGaSlicerLib.worker.link import Link
 from MedSAGaSlicerLib.worker.payloads import Pixels, pack_pixels, pack_prompts
 from MedSAGaSlicerLib.worker.protocol import VERSION, frame
 from MedSAGaSlicerLib.worker.requests import (
@@ -22,14 +20,10 @@ from MedSAGaSlicerLib.worker.requests import (
     Encode,
     Load,
     PixelSource,
-    describe,
 )
 
-# A launcher that was killed shows by no pipe: look for it now and then while waiting.
-_LOOK_S = 0.05
 
-
-class InferenceClient:
+class InferenceClient(Link):
     """Asks a worker process for embeddings and masks without ever blocking the caller.
 
     Requests return a number at once; their answers come as events from ``poll``, which a GUI
@@ -61,6 +55,7 @@ class InferenceClient:
         disk_bytes: int = 8 << 30,
         environment: Mapping[str, str] | None = None,
         predictor: str = "MedSAGaSlicerLib.engine.predictor:load_predictor",
+        adapters: str = "MedSAGaSlicerLib.engine.teaching.adapters:load_adapter",
         start_limit_s: float = 120.0,
         silence_limit_s: float = 60.0,
     ) -> None:
@@ -71,25 +66,25 @@ class InferenceClient:
         environment to any command other than PythonSlicer. ``model`` is a registry name or a
         path, ``adapter`` a folder. ``cache_folder`` None is the usual place on the worker's
         machine; ``disk_bytes`` 0 keeps embeddings in memory only. ``predictor`` is the
-        "module:function" that the worker calls to load a model. ``start_limit_s`` is the time a
-        worker has to introduce itself, ``silence_limit_s`` the longest it may leave a sign of
-        life unanswered before it is taken for hung.
+        "module:function" that the worker calls to load a model, ``adapters`` the one that puts an
+        adapter on it. ``start_limit_s`` is the time a worker has to introduce itself,
+        ``silence_limit_s`` the longest it may leave a sign of life unanswered before it is taken
+        for hung.
         """
-        self._make_channel = partial(
+        self.command = tuple(python_command() if command is None else command)
+        self.environment = environment
+        make_channel = partial(
             Channel,
-            python_command() if command is None else list(command),
+            self.command,
             environment=environment,
             start_limit_s=start_limit_s,
             silence_limit_s=silence_limit_s,
         )
+        self.cache_folder, self.disk_bytes = cache_folder, disk_bytes
         cache = {"folder": cache_folder, "ram_bytes": ram_bytes, "disk_bytes": disk_bytes}
-        self._hello: dict[str, Any] = {"protocol": VERSION, "predictor": predictor, "cache": cache}
-        self._hello |= {"device": device, "threads": threads}
-        self._load = Load(0, model, adapter)
-        self._events: list[Event] = []
-        self._ledger = Ledger(self._send, self._events.append)
-        self._channel: Channel | None = None
-        self._introduced = False
+        hello: dict[str, Any] = {"protocol": VERSION, "predictor": predictor, "cache": cache}
+        hello |= {"adapters": adapters, "threads": threads}
+        super().__init__(make_channel, hello, Load(0, model, adapter, device))
 
     def start(self) -> int:
         """Start the worker and have it load the model; the request number of the ``Ready``.
@@ -126,8 +121,20 @@ class InferenceClient:
         """
         self._ledger.forget_all()
         self._events[:] = [e for e in self._events if not isinstance(e, Encoded | Decoded)]
-        self._load = Load(self._ledger.next_number(), model, adapter)
-        return self.start() if self._channel is None else self._ledger.ask(self._load)
+        return self._switch(replace(self._load, model=model, adapter=adapter))
+
+    def use_device(self, device: str) -> int:
+        """Move to another device; answered by ``Ready``, or ``Failed`` and it stays where it is.
+
+        With "cpu" the memory of a graphics card is given back, for a lesson on a small one;
+        prompts are answered all the same, more slowly. What is under way is answered after the
+        move.
+        """
+        return self._switch(replace(self._load, device=device))
+
+    def pause_prefetch(self, *, paused: bool) -> None:
+        """Leave the prefetch list alone for the time being, as while a lesson needs the cores."""
+        self._ledger.paused = paused
 
     def encode(self, key: str, pixels: Pixels) -> int:
         """Embed a slice the person looks at; answered by ``Encoded`` or ``Failed``.
@@ -157,6 +164,7 @@ class InferenceClient:
         *,
         pixels: PixelSource | None = None,
         previous: int | None = None,
+        taught: tuple[str, str] | None = None,
     ) -> int:
         """Ask for the mask of one object on a slice; answered by ``Decoded`` or ``Failed``.
 
@@ -164,6 +172,8 @@ class InferenceClient:
         for it; one whose slice is unknown to the worker calls ``pixels``, its own or that of what
         it refines, or fails with kind "missing". ``previous`` is an earlier ``logits_id``, or the
         number of a decode not yet answered; the model is given its low-resolution mask as well.
+        With ``taught``, an adapter's folder and one of its segments, that adapter answers, and
+        needs no prompts then; without, it is the model as it was loaded, bit for bit.
 
         Raises:
             InputError: ``previous`` was released or never asked for.
@@ -173,7 +183,7 @@ class InferenceClient:
             msg = f"There is no answer {previous} to refine: it failed, was released or cancelled."
             raise InputError(msg)
         packed = pack_prompts(prompts)
-        return self._ledger.ask(Decode(self._number(), key, packed, pixels, refined))
+        return self._ledger.ask(Decode(self._number(), key, packed, pixels, refined, taught))
 
     def cancel(self, request: int) -> None:
         """Forget a request: no event of it will come. One already answered is left alone."""
@@ -192,109 +202,16 @@ class InferenceClient:
         """Delete every embedding from memory and disk; answered by ``Stats``."""
         return self._ledger.ask(ClearCache(self._number()))
 
-    def poll(self) -> list[Event]:
-        """Send what can be sent, read what has come, and return the news. Never blocks."""
-        try:
-            self._exchange()
-        except ConnectionLostError as lost:
-            self._recover(lost)
-        news = self._events[:]
-        self._events.clear()
-        return news
-
-    def wait(self, request: int | None = None, timeout_s: float | None = None) -> list[Event]:
-        """Poll until ``request`` is answered; without one, until nothing but prefetch is left.
-
-        Returns all news in order, those of other requests too. After ``Died`` nothing is waited
-        for. For scripts and tests: a GUI polls.
-
-        Raises:
-            WorkerError: ``timeout_s`` passed; the news so far comes with the next ``poll``.
-        """
-        limit = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        news = self.poll()
-        ledger = self._ledger
-        while self._channel and (ledger.busy if request is None else ledger.owes(request)):
-            left_s = limit - time.monotonic()
-            if left_s <= 0:
-                self._events[:0] = news
-                what = describe(ledger.outstanding.values())
-                msg = f"The worker did not answer within {timeout_s:g} s while {what}."
-                raise WorkerError(msg)
-            self._channel.wait(min(left_s, _LOOK_S))
-            news += self.poll()
-        return news
+    @property
+    def model(self) -> str:
+        """The model that was asked for last."""
+        return self._load.model
 
     @property
-    def running(self) -> bool:
-        """Whether the worker is up, starting, or being started again."""
-        return self._channel is not None
+    def device(self) -> str:
+        """The device that was asked for last."""
+        return self._load.device
 
-    @property
-    def busy(self) -> bool:
-        """Whether an answer other than to ``prefetch`` is outstanding."""
-        return self._ledger.busy
-
-    @property
-    def prefetching(self) -> bool:
-        """Whether slices of the prefetch list are still without an embedding."""
-        return self._ledger.prefetching
-
-    def _number(self) -> int:
-        if self._channel is None:
-            msg = "The worker is not running. Start it first."
-            raise WorkerError(msg)
-        return self._ledger.next_number()
-
-    def _send(self, data: bytes) -> None:
-        # Before the handshake nothing is sent: all that is outstanding follows the hello.
-        if self._channel is not None and self._introduced:
-            self._channel.send(data)
-
-    def _open(self) -> None:
-        self._introduced = False
-        self._channel = self._make_channel()
-
-    def _exchange(self) -> None:
-        if self._channel is None:
-            return
-        ledger = self._ledger
-        messages = self._channel.poll(expecting=bool(ledger.outstanding))
-        if self._channel.greeting is not None and not self._introduced:
-            self._introduce(self._channel)
-        try:
-            for message in messages:
-                ledger.take(message)
-        except WorkerError as error:
-            raise ConnectionLostError(str(error), restart=True) from error
-        ledger.feed()
-
-    def _introduce(self, channel: Channel) -> None:
-        self._introduced = True
-        fields = {**self._hello, **self._load.fields(), "request": self._load.number}
-        channel.send(frame("hello", **fields))
-        for request in self._ledger.outstanding.values():
-            if request is not self._load:
-                channel.send(request.frame())
-
-    def _recover(self, lost: ConnectionLostError) -> None:
-        if self._channel is None:
-            return
-        status, stderr = self._channel.close(grace_s=0.0)
-        self._channel = None
-        ledger = self._ledger
-        doing = describe(ledger.outstanding.values())
-        problem = str(lost)
-        if lost.restart and ledger.allowance.take(ledger.outstanding):
-            try:
-                self._open()
-            except WorkerError as error:
-                problem = str(error)
-            else:
-                # The model is loaded first, whether or not somebody still waits for it.
-                ledger.outstanding = {self._load.number: self._load, **ledger.outstanding}
-                self._events.append(Restarted(doing, status, stderr))
-                return
-        message = f"{problem} It was {doing}."
-        ledger.fail_all(message)
-        self._events.append(Died(message, status, stderr))
+    def _switch(self, load: Load) -> int:
+        self._load = replace(load, number=self._ledger.next_number())
+        return self.start() if self._channel is None else self._ledger.ask(self._load)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, Final, NamedTuple, cast
 
 from MedSAGaSlicerLib.errors import WorkerError
 
@@ -16,8 +16,10 @@ from MedSAGaSlicerLib.errors import WorkerError
 # installed copy of the library would win over this one.
 _RECIPE = (
     "import runpy, sys; sys.path.insert(0, sys.argv[1]); "
-    "runpy.run_module('MedSAGaSlicerLib.worker', run_name='__main__', alter_sys=True)"
+    "runpy.run_module(sys.argv[2], run_name='__main__', alter_sys=True)"
 )
+INFERENCE: Final = "MedSAGaSlicerLib.worker"
+TEACHING: Final = "MedSAGaSlicerLib.worker.teach_main"
 # Room for a slice and for its mask, where the system lets us ask for it.
 _PIPE_BYTES = 1 << 20
 
@@ -30,13 +32,25 @@ class Process(NamedTuple):
     stdout: int
 
 
-def python_command(python: str | os.PathLike[str] = sys.executable) -> list[str]:
+def python_command(
+    python: str | os.PathLike[str] = sys.executable, module: str = INFERENCE
+) -> list[str]:
     """The command line of a worker that runs this very library in another Python process.
 
     In Slicer ``sys.executable`` is PythonSlicer, which is what is wanted there.
     """
     folder = Path(__file__).resolve().parents[2]
-    return [os.fspath(python), "-c", _RECIPE, str(folder)]
+    return [os.fspath(python), "-c", _RECIPE, str(folder), module]
+
+
+def teaching_command(inference: Sequence[str]) -> list[str]:
+    """The command line of a teaching worker beside an inference worker's.
+
+    It runs in the same Python if that is one on this machine, which only a recipe of ours tells;
+    otherwise, as with ssh, in this very one: lessons are given locally.
+    """
+    local = list(inference) == python_command(inference[0])
+    return python_command(inference[0] if local else sys.executable, TEACHING)
 
 
 def parse_command(text: str, platform: str = sys.platform) -> list[str]:

@@ -42,6 +42,7 @@ class Ledger:
         self.outstanding: dict[int, Request] = {}
         self.refinable: dict[int, Decode] = {}
         self.allowance = RestartAllowance()
+        self.paused = False
         self._send, self._tell = send, tell
         self._numbers = count(1)
         self._prefetch = PrefetchList()
@@ -105,7 +106,7 @@ class Ledger:
 
     def feed(self) -> None:
         """Send the next slices of the prefetch list if the worker has room for them."""
-        while (following := self._prefetch.take(self._ahead())) is not None:
+        while not self.paused and (following := self._prefetch.take(self._ahead())) is not None:
             key, source = following
             told_as = self._prefetch.number
             self._encode(key, source, told_as=told_as, failed_as=told_as, prefetch=True)
@@ -134,9 +135,8 @@ class Ledger:
         self.allowance = RestartAllowance()
         told: dict[int, None] = {}
         for request in self.outstanding.values():
-            number = _told_as(request)
-            if number is not None:
-                told[number] = None
+            if request.known_as is not None:
+                told[request.known_as] = None
         if self._prefetch.keys and self._prefetch.number is not None:
             told[self._prefetch.number] = None
         self.outstanding.clear()
@@ -166,9 +166,11 @@ class Ledger:
         request = self._settle(header)
         if request is not None:
             # Encoded for another reason before its turn to be prefetched: news to both.
-            ahead_of = self._prefetch.number if self._prefetch.remove(header["key"]) else None
+            own = isinstance(request, Encode) and request.adapter is not None
+            listed = not own and self._prefetch.remove(header["key"])
+            ahead_of = self._prefetch.number if listed else None
             fields = {name: header[name] for name in ("key", "milliseconds", "cached")}
-            for number in {_told_as(request), ahead_of}:
+            for number in {request.known_as, ahead_of}:
                 if number is not None:
                     self._tell(Encoded(number, **fields))
 
@@ -199,13 +201,16 @@ class Ledger:
         # What it refines is mostly about the same slice: any of them can give that.
         family = [one for one in (request, *ancestors) if one.key == request.key]
         sources = [one.pixels for one in family if one.pixels is not None]
-        lacking = header["embedding"] and not self._encodes(request.key)
+        adapter = header.get("adapter")
+        lacking = header["embedding"] and not self._encodes(request.key, adapter)
         if request.tries > _MAX_TRIES or (lacking and not sources):
             text = "The slice has no embedding in the worker. Encode it first."
             self._fail(request.number, "missing", text)
             return
         number = request.number
-        if lacking and not self._encode(request.key, sources[0], told_as=None, failed_as=number):
+        if lacking and not self._encode(
+            request.key, sources[0], told_as=None, failed_as=number, adapter=adapter
+        ):
             return
         if header["logits"]:
             for ancestor in ancestors:
@@ -251,10 +256,9 @@ class Ledger:
             return
         if isinstance(request, Prefetch):
             self._prefetch.replace(None, [])
-        told_as = _told_as(request)
-        if told_as is not None:
+        if request.known_as is not None:
             self.refinable.pop(number, None)
-            self._tell(Failed(told_as, kind, message))
+            self._tell(Failed(request.known_as, kind, message))
         if isinstance(request, Encode):
             # Prompts on that slice fail for the same reason, not for lack of an embedding.
             for waiting in list(self.outstanding.values()):
@@ -269,6 +273,7 @@ class Ledger:
         told_as: int | None,
         failed_as: int | None,
         prefetch: bool = False,
+        adapter: str | None = None,
     ) -> bool:
         """Get the pixels and send them; False if they cannot be had, which is told."""
         try:
@@ -279,22 +284,13 @@ class Ledger:
                 self.outstanding.pop(failed_as, None)
                 self._tell(Failed(failed_as, "input", str(error)))
             return False
-        self.ask(Encode(self.next_number(), key, shape, body, told_as, prefetch))
+        self.ask(Encode(self.next_number(), key, shape, body, told_as, prefetch, adapter))
         return True
 
-    def _encodes(self, key: str) -> bool:
-        requests = self.outstanding.values()
-        return any(isinstance(one, Encode) and one.key == key for one in requests)
+    def _encodes(self, key: str, adapter: str | None) -> bool:
+        encodes = [one for one in self.outstanding.values() if isinstance(one, Encode)]
+        return any((one.key, one.adapter) == (key, adapter) for one in encodes)
 
     def _ahead(self) -> int:
         requests = self.outstanding.values()
         return sum(isinstance(request, Encode) and request.prefetch for request in requests)
-
-
-def _told_as(request: Request) -> int | None:
-    """The number under which the caller knows a request; None if the caller does not know it."""
-    if isinstance(request, Encode):
-        return request.told_as
-    if isinstance(request, Decode) and request.silent:
-        return None
-    return request.number

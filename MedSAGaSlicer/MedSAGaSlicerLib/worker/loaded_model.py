@@ -1,10 +1,15 @@
 """A model in the worker: what is asked of it, how it is loaded, and the logits it has made."""
 
+import gc
 import importlib
 import os
+import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +18,7 @@ from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.prompts import Prompts
 
 LOGITS_KEPT = 256
+ADAPTERS_KEPT = 8
 Logits = npt.NDArray[np.float32]
 
 
@@ -48,17 +54,59 @@ class Predictor(Protocol):
         """Answer prompts on it."""
 
 
-class LoadedModel:
-    """A predictor with the logits of its last answers."""
+class TaughtPredictor(Predictor, Protocol):
+    """A predictor with an adapter on; see ``engine.teaching.taught``."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def predict(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        previous_logits: Logits | None = None,
+        segment: str | None = None,
+        /,
+    ) -> Prediction:
+        """Answer prompts that are about a segment it was taught."""
+
+    def predict_unprompted(self, embedding: Embedding, segment: str | None = None, /) -> Prediction:
+        """Find a segment it was taught."""
+
+
+class LoadedModel:
+    """A predictor with the adapters on it, and the logits of its last answers.
+
+    The base is loaded once: adapters share what they leave alone, and are read when first asked
+    for. May be used from several threads.
+    """
+
+    def __init__(self, predictor: Predictor, adapt: Callable[[str], TaughtPredictor]) -> None:
         """The encoder's key is asked for once: it may be a hash over all weights."""
         self.predictor = predictor
         self.encoder = predictor.encoder_key
+        self._adapt = adapt
+        self._taught: OrderedDict[tuple[str, int], TaughtPredictor] = OrderedDict()
+        self._adapting = threading.Lock()
         self._logits: OrderedDict[int, Logits] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._logits)
+
+    def taught(self, adapter: str | None) -> Predictor:
+        """The predictor with an adapter on, from memory if it is there; without one, the base.
+
+        Raises:
+            CheckpointError: the adapter cannot be read, or belongs to another base.
+        """
+        if adapter is None:
+            return self.predictor
+        # A folder that was replaced on disk is another adapter.
+        name = (adapter, _written(adapter))
+        with self._adapting:
+            if name not in self._taught:
+                self._taught[name] = self._adapt(adapter)
+            self._taught.move_to_end(name)
+            while len(self._taught) > ADAPTERS_KEPT:
+                self._taught.popitem(last=False)
+            return self._taught[name]
 
     def logits(self, number: int | None) -> Logits | None:
         """The logits kept under a number, None if there are none any more."""
@@ -75,16 +123,49 @@ class LoadedModel:
         self._logits.pop(number, None)
 
 
-def load(factory: str, model: str, adapter: str | None, device: str, threads: int) -> Predictor:
-    """Call the "module:function" that loads models; the adapter is passed on only if there is one.
+def predict(
+    predictor: Predictor,
+    embedding: Embedding,
+    prompts: Prompts,
+    previous: Logits | None,
+    segment: str | None,
+) -> Prediction:
+    """Answer prompts; a ``segment``, or no prompt at all, is only for what was taught it."""
+    if segment is None:
+        return predictor.predict(embedding, prompts, previous)
+    taught = cast(TaughtPredictor, predictor)
+    if prompts.is_empty and previous is None:
+        return taught.predict_unprompted(embedding, segment)
+    return taught.predict(embedding, prompts, previous, segment)
+
+
+def load(
+    factory: str, model: str, adapter: str | None, device: str, threads: int, adapters: str
+) -> LoadedModel:
+    """Load a model, and with an adapter have that one on by default.
+
+    ``factory`` and ``adapters`` are the "module:function" that make a predictor of a model, and
+    one of an adapter's folder and its base.
 
     Raises:
         ImportError, AttributeError: there is no such function.
     """
-    module, _, function = factory.partition(":")
-    make: Callable[..., Predictor] = getattr(importlib.import_module(module), function)
-    options = {} if adapter is None else {"adapter": adapter}
-    return make(model, device=device, threads=threads, **options)
+    base: Predictor = function_of(factory)(model, device=device, threads=threads)
+
+    def adapt(folder: str) -> TaughtPredictor:
+        taught: TaughtPredictor = function_of(adapters)(Path(folder), base)
+        return taught
+
+    return LoadedModel(base if adapter is None else adapt(adapter), adapt)
+
+
+def give_back_memory() -> None:
+    """Return what a replaced model leaves reserved on a graphics card."""
+    gc.collect()
+    # Whoever has put something there has imported it; nobody else has to.
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def default_threads() -> int:
@@ -92,3 +173,20 @@ def default_threads() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     return max(1, cores - 1)
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """What a "module:function" names.
+
+    Raises:
+        ImportError, AttributeError: there is no such function.
+    """
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _written(adapter: str) -> int:
+    with suppress(OSError):
+        return (Path(adapter) / "model.json").stat().st_mtime_ns
+    return 0

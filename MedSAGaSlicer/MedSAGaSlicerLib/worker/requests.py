@@ -38,6 +38,11 @@ class Request:
         """Whether nobody waits for the answer."""
         return False
 
+    @property
+    def known_as(self) -> int | None:
+        """The number under which the caller knows it; None if the caller does not know of it."""
+        return self.number
+
 
 @dataclass(eq=False)
 class Load(Request):
@@ -47,15 +52,19 @@ class Load(Request):
     doing = "loading a model"
     model: str
     adapter: str | None
+    device: str
 
     def fields(self) -> dict[str, Any]:
         """What hello and load have in common."""
-        return {"model": self.model, "adapter": self.adapter}
+        return {"model": self.model, "adapter": self.adapter, "device": self.device}
 
 
 @dataclass(eq=False)
 class Encode(Request):
-    """Embed a slice. Its answer is told under the number ``told_as``; None: not told at all."""
+    """Embed a slice. Its answer is told under the number ``told_as``; None: not told at all.
+
+    ``adapter`` is one that has its own encoder.
+    """
 
     type = "encode"
     doing = "encoding a slice"
@@ -64,16 +73,22 @@ class Encode(Request):
     body: bytes
     told_as: int | None
     prefetch: bool = False
+    adapter: str | None = None
 
     def frame(self) -> bytes:
         """The message, with the pixels behind it."""
         fields = {"key": self.key, "shape": self.shape, "prefetch": self.prefetch}
-        return frame(self.type, self.body, request=self.number, **fields)
+        return frame(self.type, self.body, request=self.number, adapter=self.adapter, **fields)
 
     @property
     def ahead(self) -> bool:
         """Whether it was prefetched."""
         return self.prefetch
+
+    @property
+    def known_as(self) -> int | None:
+        """What it was asked for as."""
+        return self.told_as
 
 
 @dataclass(eq=False)
@@ -96,7 +111,10 @@ class Prefetch(Request):
 
 @dataclass(eq=False)
 class Decode(Request):
-    """Answer prompts. It holds on to what it refines, for its logits may have to be made anew."""
+    """Answer prompts. It holds on to what it refines, for its logits may have to be made anew.
+
+    ``taught`` is the adapter that answers and the name by which it knows the segment.
+    """
 
     type = "decode"
     doing = "decoding a prompt"
@@ -104,6 +122,7 @@ class Decode(Request):
     prompts: dict[str, Any]
     pixels: PixelSource | None
     previous: Decode | None
+    taught: tuple[str, str] | None = None
     tries: int = 0
     # Sent again only for its logits: whoever asked has had the answer.
     silent: bool = False
@@ -111,9 +130,17 @@ class Decode(Request):
     deferred: bool = False
 
     def fields(self) -> dict[str, Any]:
-        """Slice, prompts, and the number of what it refines."""
+        """Slice, prompts, the number of what it refines, and who answers."""
         previous = None if self.previous is None else self.previous.number
-        return {"key": self.key, "prompts": self.prompts, "previous": previous}
+        fields: dict[str, Any] = {"key": self.key, "prompts": self.prompts, "previous": previous}
+        if self.taught is not None:
+            fields["adapter"], fields["segment"] = self.taught
+        return fields
+
+    @property
+    def known_as(self) -> int | None:
+        """Its number, unless it is asked again."""
+        return None if self.silent else self.number
 
     def ancestors(self) -> list[Decode]:
         """What it refines, directly and indirectly, the first one first."""

@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,8 +13,15 @@ from MedSAGaSlicerLib import __version__
 from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache, default_folder
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
-from MedSAGaSlicerLib.errors import CheckpointError, DependencyError, InputError, MedSAGaError
-from MedSAGaSlicerLib.worker.loaded_model import LoadedModel, default_threads, load
+from MedSAGaSlicerLib.errors import InputError
+from MedSAGaSlicerLib.worker.failures import NoModelError, told
+from MedSAGaSlicerLib.worker.loaded_model import (
+    LoadedModel,
+    default_threads,
+    give_back_memory,
+    load,
+    predict,
+)
 from MedSAGaSlicerLib.worker.payloads import pack_mask, unpack_pixels, unpack_prompts
 from MedSAGaSlicerLib.worker.protocol import Message, frame
 from MedSAGaSlicerLib.worker.scheduler import PREFETCH, SWITCH, VISIBLE, Job, Lane
@@ -25,7 +31,7 @@ Header = dict[str, Any]
 
 @dataclass(eq=False)
 class _Encoding:
-    """A slice on its way through the encoder: who asked, and which decodes wait for it."""
+    """A slice on its way through an encoder: who asked, and which decodes wait for it."""
 
     job: Job
     requests: set[int] = field(default_factory=set)
@@ -45,7 +51,8 @@ class Service:
         self._lock = threading.RLock()
         self._decode_lane, self._encode_lane = Lane("decode"), Lane("encode")
         self._decodes: dict[int, Job] = {}
-        self._encodings: dict[str, _Encoding] = {}
+        # By slice, and the adapter if it has an encoder of its own.
+        self._encodings: dict[tuple[str, str | None], _Encoding] = {}
         self._held: list[Message] = []
         self._loading = 0
         self._model: LoadedModel | None = None
@@ -102,18 +109,19 @@ class Service:
 
     def _load(self, header: Header) -> None:
         begin = time.perf_counter()
-        name, adapter, device = header["model"], header["adapter"], self._hello["device"]
+        name, adapter, device = header["model"], header["adapter"], header["device"]
         threads = self._hello["threads"] or default_threads()
-        predictor = load(self._hello["predictor"], name, adapter, device, threads)
-        model = LoadedModel(predictor)
+        make, adapt = self._hello["predictor"], self._hello["adapters"]
+        model = load(make, name, adapter, device, threads, adapt)
         with self._lock:
             self._model = model
+        give_back_memory()
         self._say(
             "ready",
             request=header["request"],
             model=name,
             adapter=adapter,
-            device=str(getattr(predictor, "device", device)),
+            device=str(getattr(model.predictor, "device", device)),
             encoder=model.encoder,
             threads=threads,
             version=__version__,
@@ -122,33 +130,34 @@ class Service:
 
     def _on_encode(self, message: Message) -> None:
         header = message.header
-        key, request = header["key"], header["request"]
+        key, request, adapter = header["key"], header["request"], header.get("adapter")
         priority = PREFETCH if header.get("prefetch") else VISIBLE
-        encoding = self._encodings.get(key)
+        encoding = self._encodings.get((key, adapter))
+        encoder = self._loaded().taught(adapter).encoder_key
         # Read, not only looked for: a damaged one is noticed now, and the next prompt finds it.
-        if encoding is None and self._cache.get(key, self._loaded().encoder) is not None:
+        if encoding is None and self._cache.get(key, encoder) is not None:
             self._counts["cached"] += 1
             self._say("encoded", request=request, key=key, milliseconds=0.0, cached=True)
             return
         if encoding is None:
-            run = partial(self._encode, key, header["shape"], message.body)
-            guarded = partial(self._guard, run, partial(self._abandon, key))
+            run = partial(self._encode, (key, adapter), header["shape"], message.body)
+            guarded = partial(self._guard, run, partial(self._abandon, (key, adapter)))
             encoding = _Encoding(self._encode_lane.add(guarded, priority))
-            self._encodings[key] = encoding
+            self._encodings[key, adapter] = encoding
         self._encode_lane.promote(encoding.job, priority)
         encoding.requests.add(request)
 
-    def _encode(self, key: str, shape: list[int], body: bytes) -> None:
+    def _encode(self, what: tuple[str, str | None], shape: list[int], body: bytes) -> None:
         begin = time.perf_counter()
-        pixels = unpack_pixels(shape, body)
+        pixels, (key, adapter) = unpack_pixels(shape, body), what
         if slice_key(pixels) != key:
             # Stored under a wrong name it would answer for another slice ever after.
             msg = f"The slice does not have the key {key} it came with. Make the key of its pixels."
             raise InputError(msg)
-        embedding = self._cache.keep(key, self._loaded().predictor.encode(pixels))
+        embedding = self._cache.keep(key, self._loaded().taught(adapter).encode(pixels))
         milliseconds = _since(begin)
         with self._lock:
-            encoding = self._encodings.pop(key)
+            encoding = self._encodings.pop(what)
             for header in encoding.decodes:
                 self._queue_decode(header, embedding)
         self._counts["encoded"] += 1
@@ -158,9 +167,9 @@ class Service:
         for request in sorted(encoding.requests):
             self._say("encoded", request=request, key=key, milliseconds=milliseconds, cached=False)
 
-    def _abandon(self, key: str) -> list[int]:
+    def _abandon(self, what: tuple[str, str | None]) -> list[int]:
         with self._lock:
-            encoding = self._encodings.pop(key, None)
+            encoding = self._encodings.pop(what, None)
         if encoding is None:
             return []
         return sorted(encoding.requests) + [header["request"] for header in encoding.decodes]
@@ -186,22 +195,27 @@ class Service:
         with self._lock:
             self._decodes.pop(request, None)
             model = self._loaded()
-            encoding = self._encodings.get(key)
+        # Read from disk at its first prompt; nobody but decodes waits meanwhile.
+        predictor = model.taught(header.get("adapter"))
+        own = None if predictor.encoder_key == model.encoder else header["adapter"]
+        with self._lock:
+            encoding = self._encodings.get((key, own))
             if embedding is None and encoding is not None:
                 encoding.decodes.append(header)
                 self._encode_lane.promote(encoding.job, VISIBLE)
                 return
         if embedding is None:
-            embedding = self._cache.get(key, model.encoder)
+            embedding = self._cache.get(key, predictor.encoder_key)
         logits = model.logits(previous)
         lost = previous is not None and logits is None
         if embedding is None or lost:
-            self._say("missing", request=request, embedding=embedding is None, logits=lost)
+            fields = {"embedding": embedding is None, "logits": lost, "adapter": own}
+            self._say("missing", request=request, **fields)
             return
         begin = time.perf_counter()
         prompts = unpack_prompts(header["prompts"])
         prompts.validate(embedding.size)
-        answer = model.predictor.predict(embedding, prompts, logits)
+        answer = predict(predictor, embedding, prompts, logits, header.get("segment"))
         milliseconds = _since(begin)
         model.keep_logits(request, answer.logits)
         self._counts["decoded"] += 1
@@ -222,12 +236,12 @@ class Service:
         self._held = [held for held in self._held if held.header.get("request") != request]
         if (job := self._decodes.pop(request, None)) is not None:
             self._decode_lane.cancel(job)
-        for key, encoding in list(self._encodings.items()):
+        for what, encoding in list(self._encodings.items()):
             encoding.requests.discard(request)
             encoding.decodes = [one for one in encoding.decodes if one["request"] != request]
             unwanted = not encoding.requests and not encoding.decodes
             if unwanted and self._encode_lane.cancel(encoding.job):
-                del self._encodings[key]
+                del self._encodings[what]
 
     def _on_clear_cache(self, message: Message) -> None:
         self._cache.clear()
@@ -248,7 +262,7 @@ class Service:
     def _loaded(self) -> LoadedModel:
         if self._model is None:
             msg = "No model is loaded. Load one first; why the last one failed was reported."
-            raise _NoModelError(msg)
+            raise NoModelError(msg)
         return self._model
 
     def _tell_problem(self) -> None:
@@ -262,10 +276,7 @@ class Service:
         try:
             action()
         except Exception as error:  # noqa: BLE001  whatever a library raises must reach the person
-            if not isinstance(error, MedSAGaError):
-                traceback.print_exception(error)
-            kind = _kind(error)
-            text = f"{type(error).__name__}: {error}" if kind == "internal" else str(error)
+            kind, text = told(error)
             for request in requests():
                 self._fail(request, kind, text)
 
@@ -274,26 +285,6 @@ class Service:
 
     def _say(self, kind: str, body: bytes = b"", /, **fields: Any) -> None:
         self._send(frame(kind, body, **fields))
-
-
-class _NoModelError(MedSAGaError):
-    """Something was asked of a worker that has no model."""
-
-
-def _kind(error: Exception) -> str:
-    kinds: tuple[tuple[type[Exception], str], ...] = (
-        (_NoModelError, "no_model"),
-        (InputError, "input"),
-        (CheckpointError, "checkpoint"),
-        (DependencyError, "dependency"),
-        (ImportError, "dependency"),
-        (MemoryError, "memory"),
-    )
-    for family, kind in kinds:
-        if isinstance(error, family):
-            return kind
-    # torch has its own errors for it, and must not be imported to know them.
-    return "memory" if "memory" in f"{type(error).__name__} {error}".lower() else "internal"
 
 
 def _since(begin: float) -> float:
