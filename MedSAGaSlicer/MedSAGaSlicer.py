@@ -17,6 +17,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
 
 
 class MedSAGaSlicer(ScriptedLoadableModule):
@@ -37,11 +38,12 @@ class MedSAGaSlicer(ScriptedLoadableModule):
         )
 
 
-class MedSAGaSlicerWidget(ScriptedLoadableModuleWidget):
+class MedSAGaSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Keeps the panel and passes Slicer's life-cycle calls to it."""
 
     def __init__(self, parent=None):
-        super().__init__(parent)
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
         self.logic = None
         self.panel = None
 
@@ -54,7 +56,10 @@ class MedSAGaSlicerWidget(ScriptedLoadableModuleWidget):
         self.layout.addWidget(root)
         root.setMRMLScene(slicer.mrmlScene)
         self.logic = MedSAGaSlicerLogic()
-        self.panel = Panel(slicer.util.childWidgetVariables(root))
+        ui = slicer.util.childWidgetVariables(root)
+        self.panel = Panel(ui, self.logic.annotators, self.logic.parameters)
+        for event in (slicer.mrmlScene.EndCloseEvent, slicer.mrmlScene.EndImportEvent):
+            self.addObserver(slicer.mrmlScene, event, self.onSceneReplaced)
 
     def enter(self):
         """Called each time the module is shown."""
@@ -66,8 +71,13 @@ class MedSAGaSlicerWidget(ScriptedLoadableModuleWidget):
         if self.panel:
             self.panel.exit()
 
+    def onSceneReplaced(self, _caller, _event):
+        """Called when the scene was closed, or another one was loaded."""
+        self.panel.onSceneReplaced()
+
     def cleanup(self):
         """Called before a reload and when Slicer closes."""
+        self.removeObservers()
         if self.panel:
             self.panel.cleanup()
 
@@ -80,6 +90,22 @@ class MedSAGaSlicerWidget(ScriptedLoadableModuleWidget):
 
 class MedSAGaSlicerLogic(ScriptedLoadableModuleLogic):
     """The way in for other modules and for Slicer's Python console."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleLogic.__init__(self, parent)
+        from MedSAGaSlicerLib.gui.annotators import Annotators
+
+        self.annotators = Annotators()
+
+    def annotator(self, volumeNode, segmentationNode):
+        """The annotator of a volume and a segmentation, the very one that the panel uses."""
+        return self.annotators.of(volumeNode, segmentationNode)
+
+    def parameters(self):
+        """What the panel has chosen in the present scene."""
+        from MedSAGaSlicerLib.gui.parameter_node import ParameterNode
+
+        return ParameterNode(self.getParameterNode())
 
 
 class MedSAGaSlicerTest(ScriptedLoadableModuleTest):

@@ -4,6 +4,7 @@ import os
 import random
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real images at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def readme_code(checkout: Path) -> Callable[[str], str]:
+    """The Python code of the README that has a certain text in it."""
+    blocks = (checkout / "README.md").read_text(encoding="utf-8").split("```python\n")[1:]
+
+    def find(text: str) -> str:
+        (code,) = (block.partition("```")[0] for block in blocks if text in block)
+        return code
+
+    return find
 
 
 @pytest.fixture(autouse=True)

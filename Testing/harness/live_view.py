@@ -127,6 +127,7 @@ class LayoutManager:
         orientations: dict[str, str],
         size: tuple[int, int],
     ) -> None:
+        self._logics = application.logic.GetSliceLogics()
         self._widgets = {
             name: qMRMLSliceWidget(application, name, orientation, size)
             for name, orientation in orientations.items()
@@ -137,6 +138,9 @@ class LayoutManager:
 
     def sliceWidget(self, name: str) -> qMRMLSliceWidget | None:
         return self._widgets.get(name)
+
+    def mrmlSliceLogics(self) -> Any:
+        return self._logics
 
     def close(self) -> None:
         for widget in self._widgets.values():

@@ -21,6 +21,11 @@ def model_rows() -> tuple[tuple[str, str, str], ...]:
     return tuple((entry.name, _presence(entry), entry.licence) for entry in registry.entries())
 
 
+def present_models() -> tuple[str, ...]:
+    """Names of the models that can be used right now, the shipped one first."""
+    return tuple(entry.name for entry in registry.entries() if registry.installed(entry))
+
+
 def _presence(entry: registry.ModelEntry) -> str:
     if registry.installed(entry):
         return "present"

@@ -28,13 +28,30 @@ class Question:
 
 
 class Asking:
-    """Asks a client what the prompts of slices in work mean."""
+    """Asks a client what the prompts of slices in work mean.
+
+    While ``waits`` is set nothing new is asked: ``settle`` leaves a slice that lacks an answer alone.
+    """
 
     def __init__(self, annotation: Annotation, client: InferenceClient, keys: SliceKeys) -> None:
         self._annotation = annotation
         self._client = client
         self._keys = keys
         self._under_way: dict[int, Question] = {}
+        self.waits = False
+
+    @property
+    def unasked(self) -> list[WorkKey]:
+        """The slices in work whose prompts want an answer that nobody has asked for."""
+        asked = {(question.key, question.group) for question in self._under_way.values()}
+        return [
+            key
+            for key, work in self._annotation.work.items()
+            for groups in [self._annotation.groups(key)]
+            if work.state.shown != frozenset(groups)
+            and not self._annotation.is_confirmed(key)
+            and any((key, group) not in asked for group in work.missing(groups))
+        ]
 
     @property
     def requests(self) -> tuple[int, ...]:
@@ -66,7 +83,7 @@ class Asking:
         if groups and work.state.shown == frozenset(groups):
             return False
         missing = work.missing(groups)
-        for group in missing:
+        for group in () if self.waits else missing:
             self._ask(key, group)
         if missing:
             return False

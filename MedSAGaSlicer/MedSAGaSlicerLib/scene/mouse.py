@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.scene.annotator import Annotator
     from MedSAGaSlicerLib.scene.slices import SlicePosition
 
+Kind = Literal["point", "box"]
+"""What a tool places."""
+
 # Above the Segment Editor's and the view's own: whoever aborts first has the event to himself.
 _PRIORITY: Final = 10.0
 
@@ -52,7 +55,7 @@ class MouseTool:
         self,
         annotator: Annotator,
         segment: str,
-        kind: Literal["point", "box"],
+        kind: Kind,
         refused: Callable[[str], None],
     ) -> None:
         """Take the tool in hand; it works in no view yet."""

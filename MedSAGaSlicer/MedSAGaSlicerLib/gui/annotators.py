@@ -1,0 +1,92 @@
+"""The annotator in use and the worker it asks: one of each, for the panel and the console."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from MedSAGaSlicerLib.errors import CheckpointError
+from MedSAGaSlicerLib.gui import overview
+from MedSAGaSlicerLib.scene.annotator import Annotator
+from MedSAGaSlicerLib.worker.client import InferenceClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import slicer
+
+
+class Annotators:
+    """Hands out the annotator of a volume and a segmentation.
+
+    There is one worker, so there is one annotator at a time: asking for another pair ends the one
+    before. All of it is in the scene then, and it goes on when it is asked for again.
+    ``make_client`` makes the worker's client for a model's name; ``changed`` is called when
+    another annotator is in use.
+    """
+
+    def __init__(self, make_client: Callable[[str], InferenceClient] | None = None) -> None:
+        """Nothing is started yet."""
+        self.make_client = make_client or _client_for
+        self.changed: Callable[[], None] = _ignore
+        self._client: InferenceClient | None = None
+        self._current: Annotator | None = None
+
+    @property
+    def current(self) -> Annotator | None:
+        """The annotator in use, None if there is none or it has ended."""
+        if self._current is not None and self._current.closed is not None:
+            self._current = None
+        return self._current
+
+    @property
+    def busy(self) -> bool:
+        """Whether the worker has something to answer, a model to load included."""
+        return self._client is not None and self._client.busy
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a worker."""
+        return self._client is not None and self._client.running
+
+    def of(
+        self, volume: slicer.vtkMRMLVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode
+    ) -> Annotator:
+        """The annotator of these two, ready for prompts; the worker is started.
+
+        Raises:
+            InputError: the volume cannot be annotated.
+            CheckpointError: there is no model on this machine.
+            WorkerError: the worker cannot be started.
+        """
+        current = self.current
+        if current is not None and (current.volume, current.segmentation) == (volume, segmentation):
+            return current
+        models = overview.present_models()
+        if not models:
+            msg = "No model is on this machine. Put one into the model folder, see the README."
+            raise CheckpointError(msg)
+        if self._client is None:
+            self._client = self.make_client(models[0])
+        annotator = Annotator(volume, segmentation, self._client)
+        if current is not None:
+            current.close()
+        self._current = annotator
+        annotator.use_model(annotator.model if annotator.model in models else models[0])
+        self.changed()
+        return annotator
+
+    def close(self) -> None:
+        """End the annotation and the worker."""
+        if self.current is not None:
+            self.current.close()
+        self._current = None
+        if self._client is not None:
+            self._client.stop()
+            self._client = None
+
+
+def _client_for(model: str) -> InferenceClient:
+    return InferenceClient(model=model)
+
+
+def _ignore() -> None: ...

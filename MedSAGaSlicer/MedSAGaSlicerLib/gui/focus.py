@@ -1,0 +1,59 @@
+"""Which slice view the person works in, and which slice that is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from MedSAGaSlicerLib.scene.slices import shown_slice
+from MedSAGaSlicerLib.scene.volumes import grid_of
+
+if TYPE_CHECKING:
+    from MedSAGaSlicerLib.scene.slices import SlicePosition
+
+
+class Focus:
+    """Remembers the slice view that the mouse was over last, by the scene's crosshair node."""
+
+    def __init__(self, scene: slicer.vtkMRMLScene) -> None:
+        """Start watching the mouse."""
+        self._scene = scene
+        self._view: slicer.vtkMRMLSliceNode | None = None
+        self._crosshair = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        event = slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent
+        self._tag = self._crosshair.AddObserver(event, self._on_cursor)
+
+    @property
+    def view(self) -> slicer.vtkMRMLSliceNode | None:
+        """That view, or the first if the mouse has not been over any; None if there is none."""
+        if self._view is None or self._view.GetScene() is None:
+            self._view = next(iter(shown_views(self._scene)), None)
+        return self._view
+
+    def position(self, volume: slicer.vtkMRMLVolumeNode) -> SlicePosition | None:
+        """The slice of a volume that the view shows, None if there is no view.
+
+        Raises:
+            InputError: the view shows no slice of the volume as it is, or the volume has none.
+        """
+        return None if self.view is None else shown_slice(self.view, grid_of(volume))
+
+    def close(self) -> None:
+        """Stop watching the mouse."""
+        self._crosshair.RemoveObserver(self._tag)
+
+    def _on_cursor(self, *_event: Any) -> None:
+        view = self._crosshair.GetCursorPositionXYZ([0.0, 0.0, 0.0])
+        if view is not None:
+            self._view = view
+
+
+def shown_views(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLSliceNode]:
+    """The slice views of the present layout, red first, as Slicer names them."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")
+    views = (scene.GetNthNodeByClass(n, "vtkMRMLSliceNode") for n in range(count))
+    return sorted(
+        (view for view in views if view.IsMappedInLayout()),
+        key=lambda view: (view.GetLayoutName() != "Red", view.GetLayoutName()),
+    )

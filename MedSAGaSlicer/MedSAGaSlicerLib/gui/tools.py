@@ -1,0 +1,96 @@
+"""The point and the box tool: which of them is in hand, and in which views."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from MedSAGaSlicerLib.scene.mouse import MouseTool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import SimpleNamespace
+
+    from MedSAGaSlicerLib.scene.annotator import Annotator
+    from MedSAGaSlicerLib.scene.mouse import Kind
+
+
+class Tools:
+    """Buttons that stay down while their tool is in hand; one of them at most.
+
+    A tool stays in hand until its button is pressed again, the module is left, or something else in
+    Slicer wants the mouse. ``say`` is told why a prompt could not be placed.
+    """
+
+    def __init__(self, ui: SimpleNamespace, say: Callable[[str], None]) -> None:
+        """Nothing is in hand, and nothing can be, until ``aim``."""
+        self.ui = ui
+        self._say = say
+        self._annotator: Annotator | None = None
+        self._segment_id = ""
+        self._mouse: MouseTool | None = None
+        self._interaction = slicer.app.applicationLogic().GetInteractionNode()
+        self._tag = self._interaction.AddObserver(
+            slicer.vtkMRMLInteractionNode.InteractionModeChangedEvent, self._on_mode
+        )
+        self.ui.pointButton.clicked.connect(self.onPoint)
+        self.ui.boxButton.clicked.connect(self.onBox)
+
+    def aim(self, annotator: Annotator, segment_id: str) -> None:
+        """Have prompts go there; a tool in hand stays in hand."""
+        is_another = annotator is not self._annotator
+        self._annotator, self._segment_id = annotator, segment_id
+        if self._mouse is not None and is_another:
+            self._take(self._mouse.kind)
+        elif self._mouse is not None:
+            self._mouse.segment = segment_id
+
+    def put_down(self) -> None:
+        """Have nothing in hand, and the views as they are without us."""
+        if self._mouse is not None:
+            self._mouse.close()
+        self._mouse = None
+        self._show()
+
+    def close(self) -> None:
+        """The panel is about to be destroyed."""
+        self.put_down()
+        self._interaction.RemoveObserver(self._tag)
+
+    def onPoint(self, checked: bool = False) -> None:
+        """Take the point tool, or put it down."""
+        self._toggle("point", checked)
+
+    def onBox(self, checked: bool = False) -> None:
+        """Take the box tool, or put it down."""
+        self._toggle("box", checked)
+
+    def _toggle(self, kind: Kind, checked: bool) -> None:
+        if checked:
+            self._take(kind)
+        else:
+            self.put_down()
+
+    def _take(self, kind: Kind) -> None:
+        self.put_down()
+        if self._annotator is None:
+            return
+        # Slicer's own placing of points, or its window/level tool, would get the clicks as well.
+        self._interaction.SetCurrentInteractionMode(self._interaction.ViewTransform)
+        self._mouse = MouseTool(self._annotator, self._segment_id, kind, self._say)
+        layout = slicer.app.layoutManager()
+        for name in layout.sliceViewNames() if layout is not None else ():
+            widget = layout.sliceWidget(name)
+            interactor = widget.sliceView().interactorStyle().GetInteractor()
+            self._mouse.add_view(widget.mrmlSliceNode(), interactor)
+        self._show()
+
+    def _show(self) -> None:
+        kind = None if self._mouse is None else self._mouse.kind
+        self.ui.pointButton.setChecked(kind == "point")
+        self.ui.boxButton.setChecked(kind == "box")
+
+    def _on_mode(self, *_event: Any) -> None:
+        if self._interaction.GetCurrentInteractionMode() != self._interaction.ViewTransform:
+            self.put_down()

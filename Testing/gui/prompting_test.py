@@ -1,0 +1,149 @@
+"""Prompts by the panel's tools, with the mouse in live slice views."""
+
+import numpy as np
+import slicer
+from annotating import AnnotatingTestCase, disc
+
+
+class PromptingTest(AnnotatingTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.open_panel()
+
+    @property
+    def interaction(self) -> slicer.vtkMRMLInteractionNode:
+        return slicer.app.applicationLogic().GetInteractionNode()
+
+    def prompts(self) -> tuple:
+        return self.logic.annotators.current.prompts()
+
+    def assert_mask(self, expected: np.ndarray, k: int = 6) -> None:
+        self.wait_for_masks()
+        np.testing.assert_array_equal(self.mask(k), expected)
+
+    def test_a_click_makes_a_mask_and_undo_takes_back_both(self) -> None:
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.assert_mask(disc(40, 30))
+        self.wait_until(lambda: "Mask in" in self.ui.statusLabel.text)
+        self.ui.undoButton.click()
+        self.assert_mask(np.zeros_like(disc(0, 0)))
+        self.assertEqual((self.prompts(), self.ui.statusLabel.text), ((), "Undone: Point."))
+        self.ui.redoButton.click()
+        self.assert_mask(disc(40, 30))
+        self.assertEqual(len(self.prompts()), 1)
+
+    def test_the_tool_stays_in_hand_until_its_button_is_pressed_again(self) -> None:
+        self.ui.pointButton.click()
+        self.click(20, 20, 6)
+        self.click(60, 40, 6)
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.assertEqual(len(self.prompts()), 2)
+
+    def test_only_one_tool_is_in_hand(self) -> None:
+        self.ui.pointButton.click()
+        self.ui.boxButton.click()
+        down = self.ui.pointButton.isChecked(), self.ui.boxButton.isChecked()
+        self.assertEqual(down, (False, True))
+        self.drag((30, 20), (50, 40), 6)
+        (prompt,) = self.prompts()
+        self.assertEqual(prompt.box, (30, 20, 50, 40))
+
+    def test_ctrl_says_what_does_not_belong(self) -> None:
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.click(46, 30, 6, ctrl=True)
+        self.assertEqual([prompt.positive for prompt in self.prompts()], [True, False])
+
+    def test_every_slice_view_takes_prompts(self) -> None:
+        self.ui.pointButton.click()
+        for n, view in enumerate(("Red", "Green", "Yellow")):
+            self.click(20 + 20 * n, 15 + 15 * n, 3 + 3 * n, view=view)
+        axes = [prompt.position.axis for prompt in self.prompts()]
+        self.assertEqual(axes, ["k", "j", "i"])
+
+    def test_prompts_go_to_the_segment_that_is_chosen(self) -> None:
+        first = self.ui.segmentSelector.currentSegmentID()
+        self.ui.pointButton.click()
+        self.ui.addSegmentButton.click()
+        second = self.ui.segmentSelector.currentSegmentID()
+        self.click(20, 20, 6)
+        self.ui.segmentSelector.setCurrentSegmentID(first)
+        self.click(60, 40, 6)
+        self.assertEqual([prompt.segment_id for prompt in self.prompts()], [second, first])
+
+    def test_leaving_the_module_gives_the_mouse_back(self) -> None:
+        self.ui.pointButton.click()
+        slicer.util.selectModule("")
+        self.click(40, 30, 6)
+        slicer.util.selectModule("MedSAGaSlicer")
+        self.assertFalse(self.ui.pointButton.isChecked())
+        self.assertEqual(self.prompts(), ())
+
+    def test_another_tool_of_slicers_gets_the_mouse(self) -> None:
+        self.ui.pointButton.click()
+        self.interaction.SetCurrentInteractionMode(self.interaction.Place)
+        self.assertFalse(self.ui.pointButton.isChecked())
+        self.ui.pointButton.click()
+        self.assertEqual(
+            self.interaction.GetCurrentInteractionMode(), self.interaction.ViewTransform
+        )
+
+    def test_without_predicting_at_once_masks_come_on_command(self) -> None:
+        self.ui.autoPredictCheckBox.click()
+        self.ui.pointButton.click()
+        self.click(20, 20, 6)
+        self.click(60, 40, 6)
+        self.wait_until(self.ui.predictButton.isEnabled)
+        self.assertFalse(self.mask(6).any())
+        self.ui.predictButton.click()
+        self.assert_mask(disc(20, 20) | disc(60, 40))
+        self.assertFalse(self.ui.predictButton.isEnabled())
+
+    def test_clear_removes_the_prompts_of_the_slice_that_is_looked_at(self) -> None:
+        self.ui.pointButton.click()
+        self.click(40, 30, 3)
+        self.click(40, 30, 6)
+        self.wait_for_masks()
+        self.wait_until(lambda: self.ui.clearButton.text == "C&lear slice k 6")
+        self.ui.clearButton.click()
+        self.assert_mask(np.zeros_like(disc(0, 0)))
+        self.assert_mask(disc(40, 30), 3)
+        self.assertIn("no prompts on slice k 6", self.ui.clearButton.toolTip)
+
+    def test_a_slice_is_confirmed_and_a_prompt_takes_that_back(self) -> None:
+        annotator = self.logic.annotators.current
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.wait_for_masks()
+        self.ui.confirmButton.click()
+        self.assertEqual([(p.axis, p.index) for p in annotator.confirmed()], [("k", 6)])
+        self.assertEqual(self.ui.confirmButton.text, "Unc&onfirm slice k 6")
+        self.click(20, 20, 6)
+        self.wait_for_masks()
+        self.assertEqual(annotator.confirmed(), ())
+        self.ui.confirmButton.click()
+        self.ui.confirmButton.click()
+        self.assertEqual(annotator.confirmed(), ())
+
+    def test_a_click_beside_the_image_is_refused_kindly(self) -> None:
+        self.ui.pointButton.click()
+        self.click(-4, 30, 6)
+        self.wait_until(lambda: "outside the volume" in self.ui.statusLabel.text)
+        self.assertEqual(self.prompts(), ())
+
+    def test_an_oblique_view_is_aligned_by_a_button(self) -> None:
+        self.click(40, 30, 6)
+        self.assertFalse(self.ui.alignButton.isVisibleTo(self.widget.parent))
+        node = self.slice_widget().mrmlSliceNode()
+        matrix = node.GetSliceToRAS()
+        for row, column, value in ((0, 0, -0.8), (2, 0, 0.6), (0, 2, 0.6), (2, 2, 0.8)):
+            matrix.SetElement(row, column, value)
+        node.UpdateMatrices()
+        self.wait_until(lambda: not self.ui.confirmButton.isEnabled())
+        self.assertIn("obliquely", self.ui.confirmButton.toolTip)
+        self.assertTrue(self.ui.alignButton.isVisibleTo(self.widget.parent))
+        self.ui.alignButton.click()
+        self.assertTrue(self.ui.confirmButton.isEnabled())
+        self.assertFalse(self.ui.alignButton.isVisibleTo(self.widget.parent))

@@ -1,0 +1,116 @@
+"""The stand-in for Slicer, and that the panel asks nothing of it that Slicer lacks."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import qt
+import slicer
+from harness.desktop import Desktop
+from harness.widgets import SIGNALS, SLOTS, WIDGETS
+
+CONTROL = re.compile(
+    r"Q\w*(Button|Box|Slider|Edit|Table\w*|List\w*)|qMRML\w+(Box|Widget)|ctk(?!Collapsible)\w+"
+)
+
+
+@pytest.fixture(scope="module")
+def classes(checkout: Path) -> dict[str, str]:
+    """The class of each named widget of the panel."""
+    path = checkout / "MedSAGaSlicer/Resources/UI/MedSAGaSlicer.ui"
+    tree = ElementTree.parse(path)  # noqa: S314 - our own file
+    widgets = list(tree.getroot().iter("widget"))[1:]
+    return {widget.get("name", ""): widget.get("class", "") for widget in widgets}
+
+
+@pytest.fixture(scope="module")
+def code(checkout: Path) -> str:
+    gui = checkout / "MedSAGaSlicer/MedSAGaSlicerLib/gui"
+    return "\n".join(path.read_text(encoding="utf-8") for path in gui.glob("*.py"))
+
+
+def test_every_signal_that_the_panel_connects_exists(classes: dict[str, str], code: str) -> None:
+    connected = set(re.findall(r"\bself\.ui\.(\w+)\.(\w+)\.connect\(", code))
+    assert connected
+    unknown = {f"{name}.{signal}" for name, signal in connected if not _has(classes[name], signal)}
+    assert not unknown
+
+
+def test_every_control_of_the_panel_is_used(classes: dict[str, str], code: str) -> None:
+    controls = {name for name, kind in classes.items() if CONTROL.fullmatch(kind)}
+    assert controls
+    assert controls <= set(re.findall(r"\bself\.ui\.(\w+)", code))
+
+
+@pytest.mark.parametrize(
+    "habit",
+    [
+        r"processEvents\(",
+        r"qt\.Signal\b",
+        r"\.connect\(\s*[\"']",
+        r"\.exec_?\(",
+        r"getattr\(self\.ui",
+    ],
+)
+def test_the_panel_keeps_to_what_both_bindings_know(code: str, habit: str) -> None:
+    assert not re.search(habit, code)
+
+
+@pytest.mark.parametrize("name", [*SIGNALS, *SLOTS])
+def test_every_stand_in_has_what_the_table_says(name: str) -> None:
+    for member in (*SIGNALS.get(name, ()), *SLOTS.get(name, ())):
+        assert hasattr(WIDGETS[name], member)
+
+
+def test_a_misspelt_property_is_refused_as_in_slicer() -> None:
+    button = qt.QPushButton("Go")
+    with pytest.raises(AttributeError, match="enabeld"):
+        button.enabeld = False
+    button.enabled = False
+    assert not button.isEnabled()
+
+
+def test_a_property_is_no_method_as_in_slicer() -> None:
+    assert qt.QPushButton("Go").text == "Go"
+    with pytest.raises(TypeError):
+        qt.QPushButton("Go").text()
+
+
+def test_an_exception_in_a_slot_does_not_go_unnoticed(desktop: Desktop) -> None:
+    def fail(_checked: bool = False) -> None:
+        msg = "on purpose"
+        raise ValueError(msg)
+
+    button = qt.QPushButton("Go")
+    button.clicked.connect(fail)
+    button.click()
+    assert [str(error) for error in desktop.errors.take()] == ["on purpose"]
+
+
+def test_an_exception_in_an_observer_does_not_go_unnoticed(desktop: Desktop) -> None:
+    def fail(_caller: object, _event: str) -> None:
+        msg = "on purpose"
+        raise ValueError(msg)
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode")
+    node.AddObserver("ModifiedEvent", fail)
+    node.SetName("another")
+    assert [str(error) for error in desktop.errors.take()] == ["on purpose"]
+
+
+def _has(kind: str, name: str) -> bool:
+    if kind in WIDGETS:
+        return name in SIGNALS.get(kind, ())
+    meta = getattr(qt, kind).staticMetaObject
+    methods = (meta.method(n) for n in range(meta.methodCount()))
+    forms = [
+        tuple(bytes(kind).decode() for kind in method.parameterTypes())
+        for method in methods
+        if method.methodType() == method.MethodType.Signal and bytes(method.name()) == name.encode()
+    ]
+    # Slicer may have Qt 5, where a signal of several forms cannot be named without its arguments.
+    # A form that leaves out the last argument of another is none of its own.
+    return (
+        sum(not any(form == other[: len(form)] != other for other in forms) for form in forms) == 1
+    )
