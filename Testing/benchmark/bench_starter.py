@@ -1,0 +1,84 @@
+"""Speed of the starter on one core: encode and decode, beside the same network as published.
+
+The reference is segment-anything's own code for the same layers and weights (its plain attention),
+run by turns with ours in one process.
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from report import report
+
+from MedSAGaSlicerLib.engine.predictor import load_predictor
+from MedSAGaSlicerLib.engine.preprocessing import preprocess
+from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.engine.sam_modules import Attention, MLPBlock
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=20)
+    runs = parser.parse_args().runs
+    torch.set_num_threads(1)
+    predictor = load_predictor("starter", "cpu")
+    official = copy.deepcopy(predictor.model)
+    for module in official.modules():
+        for published in (Attention, MLPBlock):
+            if isinstance(module, published):
+                module.__class__ = published
+    pixels = np.random.default_rng(0).integers(0, 256, (512, 512), np.uint8)
+    embedding = predictor.encode(pixels)
+    features = torch.from_numpy(np.array(embedding.features))[None]
+    image = preprocess(pixels, "starter")[0][None]
+    point = torch.tensor([[[96.0, 96.0]]]), torch.tensor([[1]])
+
+    @torch.no_grad()
+    def official_encode() -> None:
+        official.image_encoder(image)
+
+    @torch.no_grad()
+    def official_decode() -> None:
+        sparse, dense = official.prompt_encoder(points=point, boxes=None, masks=None)
+        official.mask_decoder(
+            image_embeddings=features,
+            image_pe=official.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+        )
+
+    prompts = Prompts(((256.0, 256.0),), (True,))
+    compare("encode", runs, lambda: predictor.encode(pixels), official_encode)
+    compare("decode", runs, lambda: predictor.predict(embedding, prompts), official_decode)
+
+
+def compare(
+    name: str, runs: int, ours: Callable[[], object], official: Callable[[], object]
+) -> None:
+    """Time the two by turns and print the seconds of ours, the reference beside them."""
+    mine, theirs = [], []
+    for _ in range(runs + 2):
+        mine.append(seconds(ours))
+        theirs.append(seconds(official))
+    report(
+        f"starter {name}, one thread",
+        mine[2:],
+        "s",
+        official_median=float(np.median(theirs[2:])),
+        includes="preparing a 512 x 512 slice" if name == "encode" else "the mask in its grid",
+    )
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
