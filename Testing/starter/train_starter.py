@@ -95,7 +95,7 @@ class Training:
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
         if self.options.compile:
-            self.model.image_encoder.compile()
+            self.model.image_encoder.compile(dynamic=False)
         self.optimizer = torch.optim.AdamW(groups, lr=self.options.rate, betas=(0.9, 0.98))
 
     def _resume(self) -> None:
