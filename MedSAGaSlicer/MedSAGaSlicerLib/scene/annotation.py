@@ -148,12 +148,12 @@ class Annotation:
     def finish(self, key: WorkKey) -> list[SliceChange]:
         """Write a slice whose groups all have their answers; what that changed.
 
-        It belongs to the action that concerned the slice last. Without prompts the slice goes back
-        to what it would be without them, and is no longer in work.
+        It belongs to the last action. Without prompts the slice goes back to what it would be
+        without them, and is no longer in work.
         """
         segment_id, position = key
         work, groups = self.work[key], self.groups(key)
-        entry = self.history.latest_concerning(key) or Entry("")
+        entry = self.history.current
         work.state = before = work.state.absorbed(self.read(key))
         self.remove_surface()
         changes = self.editing.write(

@@ -166,10 +166,13 @@ class AnnotationLoop:
         if self._client.running:
             self._prefetcher.stop()
 
-    def _react(self) -> None:
+    def _check_open(self) -> None:
         if self._closed is not None:
             msg = f"The annotation has ended: {self._closed} Start another one."
             raise InputError(msg)
+
+    def _react(self) -> None:
+        self._check_open()
         self._news += self._reactions.react()
 
     def _grid(self) -> Grid:

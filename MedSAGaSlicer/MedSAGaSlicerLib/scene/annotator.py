@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene import undoing
 from MedSAGaSlicerLib.scene.annotation_loop import AnnotationLoop
-from MedSAGaSlicerLib.scene.history import Entry, OutsideEdit, PromptChange, SegmentAdded
+from MedSAGaSlicerLib.scene.history import PromptChange, SegmentAdded
+from MedSAGaSlicerLib.scene.outside_edits import entry_of
 from MedSAGaSlicerLib.scene.placing import box_between, slice_of_both
 from MedSAGaSlicerLib.scene.prompt_groups import Prompt
 from MedSAGaSlicerLib.scene.segments import segment_id_of, segment_ids
@@ -112,7 +113,7 @@ class Annotator(AnnotationLoop):
         segment_id = None if segment is None else segment_id_of(self.segmentation, segment)
         found = self._annotation.prompts
         return tuple(
-            found[n] for n in sorted(found) if segment in (None, segment_id, found[n].segment_id)
+            found[n] for n in sorted(found) if segment is None or found[n].segment_id == segment_id
         )
 
     def remove_prompt(self, number: int) -> None:
@@ -157,6 +158,8 @@ class Annotator(AnnotationLoop):
     def confirmed(self, segment: str | None = None) -> tuple[SlicePosition, ...]:
         """The confirmed slices, of all segments or those confirmed with this one."""
         self._react()
+        while self._reactions.is_checking:
+            self._react()
         segment_id = None if segment is None else segment_id_of(self.segmentation, segment)
         return self._annotation.confirmations.positions(segment_id)
 
@@ -177,22 +180,61 @@ class Annotator(AnnotationLoop):
         done, undone = history.done[-1:], history.undone[-1:]
         return (done[0].label if done else None), (undone[0].label if undone else None)
 
-    def record_edit(self, label: str, undo: Callable[[], bool], redo: Callable[[], bool]) -> None:
-        """Put something another tool just did onto the undo stack, such as a brush stroke.
+    def record_edit(self, label: str, undo: Callable[[], bool], redo: Callable[[], bool]) -> bool:
+        """Put what another tool just did to segments onto the undo stack, such as a brush stroke.
 
-        ``undo`` and ``redo`` have that tool do it; both return whether it could.
+        ``undo`` and ``redo`` have that tool do it; both return whether it could. They are called at
+        once, one after the other, to learn what the edit was. Do not poll between the moment at
+        which the tool saved its state and this call: what is written then would be taken for the
+        edit's. Nothing is recorded, and False returned, if nobody has edited anything.
         """
-        self._react()
-        orphans, self._reactions.orphans = self._reactions.orphans, []
-        entry = Entry(label, [*orphans, OutsideEdit(undo, redo)])
-        for key, work in self._annotation.work.items():
-            entry.note_work(key, work.state, work.state)
+        self._check_open()
+        if not self._watch.edited:
+            # The tool's undo would take back something else.
+            return False
+        self._watch.edited = False
+        self._reactions.forget_removed()
+        with self._watch.ours():
+            entry = entry_of(self._annotation, label, undo, redo)
+        entry.changes[:0], self._reactions.orphans = self._reactions.orphans, []
         self._annotation.history.push(entry)
+        self._annotation.store()
+        return True
 
     def show_surface(self) -> None:
         """Make the surfaces for 3-D that were taken away at the first mask; takes seconds."""
         self._react()
         self._annotation.restore_surface()
+
+    @property
+    def auto_predict(self) -> bool:
+        """Whether the model is asked at every prompt; otherwise ``predict`` asks."""
+        return not self._asking.waits
+
+    @auto_predict.setter
+    def auto_predict(self, at_once: bool) -> None:
+        self._asking.waits = not at_once
+        if at_once:
+            self._news += self._reactions.settle(self._asking.unasked)
+
+    @property
+    def has_unasked_prompts(self) -> bool:
+        """Whether ``predict`` would ask something."""
+        return bool(self._asking.unasked)
+
+    def predict(self) -> None:
+        """Ask what the prompts mean that were placed while ``auto_predict`` was off.
+
+        Raises:
+            InputError: a slice cannot be read or written; the annotation has ended.
+            WorkerError: the worker cannot be started.
+        """
+        self._react()
+        waited, self._asking.waits = self._asking.waits, False
+        try:
+            self._news += self._reactions.settle(self._asking.unasked)
+        finally:
+            self._asking.waits = waited
 
     def set_prompts_visible(self, *, visible: bool) -> None:
         """Show or hide the prompts in the views."""
@@ -224,7 +266,10 @@ class Annotator(AnnotationLoop):
 
     def _step(self, step: Callable[[Annotation], tuple[str, set[WorkKey]] | None]) -> str | None:
         self._react()
-        done = step(self._annotation)
+        with self._watch.ours():
+            done = step(self._annotation)
+        # It may have brought back what was confirmed, or taken it away.
+        self._watch.segments_changed = True
         if done is None:
             return None
         label, keys = done

@@ -120,15 +120,6 @@ class Entry:
         first, _ = self.work.get(key, (before, None))
         self.work[key] = (first, after)
 
-    def concerns(self, key: WorkKey) -> bool:
-        """Whether the action placed, moved or removed a prompt of this segment on this slice."""
-        return any(
-            prompt is not None and (prompt.segment_id, prompt.position) == key
-            for change in self.changes
-            if isinstance(change, PromptChange)
-            for prompt in (change.before, change.after)
-        )
-
     @property
     def size_bytes(self) -> int:
         """About what the entry takes."""
@@ -155,9 +146,14 @@ class History:
         while total > _MOST_BYTES and len(self.done) > 1:
             total -= self.done.pop(0).size_bytes
 
-    def latest_concerning(self, key: WorkKey) -> Entry | None:
-        """The last done action with prompts of this segment on this slice."""
-        return next((entry for entry in reversed(self.done) if entry.concerns(key)), None)
+    @property
+    def current(self) -> Entry:
+        """The last done action, to which belongs whatever happens now.
+
+        An answer that comes late belongs to it too, though it be to an earlier action's prompts:
+        otherwise voxels would be undone in another order than they were written in.
+        """
+        return self.done[-1] if self.done else Entry("")
 
     def void_undone(self, key: WorkKey) -> None:
         """Let undone actions forget the voxels of a slice that has been written anew meanwhile.

@@ -109,6 +109,16 @@ def intersection(one: Extent, other: Extent) -> Extent | None:
     return extent_of(shared) if all(first <= last for first, last in shared) else None
 
 
+def union(one: Extent, other: Extent) -> Extent | None:
+    """The smallest extent that covers both, None if neither has a voxel."""
+    filled = [extent for extent in (one, other) if 0 not in shape_of(extent)]
+    if not filled:
+        return None
+    return extent_of(
+        [(min(e[n] for e in filled), max(e[n + 1] for e in filled)) for n in (0, 2, 4)]
+    )
+
+
 def window(extent: Extent, part: Extent) -> tuple[slice, slice, slice]:
     """Where ``part`` lies in an array (k, j, i) that covers ``extent``."""
     i, j, k = (slice(part[n] - extent[n], part[n + 1] - extent[n] + 1) for n in (0, 2, 4))

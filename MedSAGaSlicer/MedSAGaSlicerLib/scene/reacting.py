@@ -92,7 +92,7 @@ class Reactions:
         if watch.volume_moved:
             watch.volume_moved = False
             annotation.follow_volume()
-        self._forget_removed()
+        self.forget_removed()
         if watch.markups_changed and not annotation.markups.is_dragging:
             watch.markups_changed = False
             changes = annotation.seen_changes()
@@ -139,7 +139,8 @@ class Reactions:
             return []
         return [MaskWritten(*question.key, answer.score, answer.milliseconds)]
 
-    def _forget_removed(self) -> None:
+    def forget_removed(self) -> None:
+        """Take out what belonged to segments that are gone."""
         removed, self._watch.removed_segments = self._watch.removed_segments, []
         present = segment_ids(self._annotation.segmentation)
         for segment_id in dict.fromkeys(removed):
@@ -150,7 +151,10 @@ class Reactions:
     def _check_some(self) -> list[AnnotationEvent]:
         news: list[AnnotationEvent] = []
         until = time.perf_counter() + _CHECKING_S
-        while self._unchecked and (not news or time.perf_counter() < until):
+        checked = 0
+        # One at least, so that it comes to an end however slow the machine.
+        while self._unchecked and (checked == 0 or time.perf_counter() < until):
+            checked += 1
             position = self._unchecked.pop(0)
             lapsed = self._annotation.check_confirmation(position)
             if lapsed is not None:

@@ -65,7 +65,7 @@ def read_slice(
         InputError: there is no such segment or slice, or the segment cannot be had as voxels.
     """
     check_position(grid, position)
-    return _layer(node, segment_id, grid).read(position)
+    return layer_of(node, segment_id, grid).read(position)
 
 
 def write_slice(
@@ -87,7 +87,7 @@ def write_slice(
     grid = grid_of(volume)
     check_position(grid, position)
     make_writable(node, volume)
-    layer = _layer(node, segment_id, grid)
+    layer = layer_of(node, segment_id, grid)
     changed: NDArray[np.bool_] = layer.read(position) != mask
     if not changed.any():
         return changed
@@ -176,7 +176,12 @@ def node_from_ijk(node: slicer.vtkMRMLSegmentationNode, grid: Grid) -> NDArray[n
     return matrix
 
 
-def _layer(node: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: Grid) -> Layer:
+def layer_of(node: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: Grid) -> Layer:
+    """The labelmap that a segment is in, against a volume's grid; not to be kept.
+
+    Raises:
+        InputError: there is no such segment, or it cannot be had as voxels.
+    """
     segment = node.GetSegmentation().GetSegment(segment_id)
     if segment is None:
         msg = (
@@ -194,18 +199,18 @@ def _layer(node: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: Grid) ->
     if layer.is_void and lattice.axes is None:
         # Nothing there yet that could be lost by laying it out anew.
         layer.fit()
-        return _layer(node, segment_id, grid)
+        return layer_of(node, segment_id, grid)
     return layer
 
 
 def _separated(node: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: Grid) -> Layer:
     node.GetSegmentation().SeparateSegmentLabelmap(segment_id)
-    return _layer(node, segment_id, grid)
+    return layer_of(node, segment_id, grid)
 
 
 def _fitted(node: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: Grid) -> Layer:
     _separated(node, segment_id, grid).fit()
-    return _layer(node, segment_id, grid)
+    return layer_of(node, segment_id, grid)
 
 
 def _need_labelmaps(node: slicer.vtkMRMLSegmentationNode) -> None:

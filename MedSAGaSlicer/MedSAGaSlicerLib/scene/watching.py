@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Watch:
     """Observes a scene, a volume, a segmentation and slice views.
 
-    ``gone`` is called with the reason as soon as a node is removed or the scene closes.
+    ``gone`` is called with the reason as soon as a node is removed or the scene closes. What is
+    noted is taken down by whoever reacts to it; ``edited`` only when an edit is recorded.
     """
 
     def __init__(self, gone: Callable[[str], None]) -> None:
@@ -31,6 +32,7 @@ class Watch:
         self.markups_changed = True
         self.segments_changed = True
         self.volume_moved = True
+        self.edited = False
         self.removed_segments: list[str] = []
         self.changed_views: list[slicer.vtkMRMLSliceNode] = []
 
@@ -106,13 +108,14 @@ class Watch:
         self.markups_changed = True
 
     def _on_segments_changed(self, *_event: Any) -> None:
-        self.segments_changed |= not self._is_ours
+        if not self._is_ours:
+            self.segments_changed = self.edited = True
 
     @vtk.calldata_type(vtk.VTK_STRING)  # type: ignore[untyped-decorator]
     def _on_segment_removed(self, _core: Any, _event: Any, segment_id: str | None = None) -> None:
         if segment_id is not None:
             self.removed_segments.append(segment_id)
-        self.segments_changed = True
+        self.segments_changed = self.edited = True
 
     def _on_view(self, view: slicer.vtkMRMLSliceNode, *_event: Any) -> None:
         if view not in self.changed_views:
