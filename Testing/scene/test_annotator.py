@@ -536,3 +536,34 @@ def test_answers_no_longer_needed_are_given_back(annotator, client):
     while annotator.undo():
         pass
     assert client.logits_kept == set()
+
+
+def test_without_auto_predict_the_model_is_asked_on_command_only(annotator, client):
+    annotator.auto_predict = False
+    annotator.point("tumour", ras(annotator, 10, 8, 5))
+    annotator.box("liver", ras(annotator, 3, 3, 2), ras(annotator, 6, 5, 2))
+    annotator.wait()
+    assert (client.asked, annotator.has_unasked_prompts) == ([], True)
+    annotator.predict()
+    assert not annotator.has_unasked_prompts
+    annotator.wait()
+    assert np.array_equal(slice_now(annotator), disc((10, 8)))
+    assert slice_now(annotator, "liver", SlicePosition("k", 2)).sum() == 4 * 3
+    assert not annotator.auto_predict
+
+
+def test_auto_predict_switched_on_asks_about_what_waited(annotator):
+    annotator.auto_predict = False
+    annotator.point("tumour", ras(annotator, 10, 8, 5))
+    annotator.auto_predict = True
+    annotator.wait()
+    assert np.array_equal(slice_now(annotator), disc((10, 8)))
+
+
+def test_a_prompt_that_was_not_asked_about_can_be_undone(annotator, client):
+    annotator.auto_predict = False
+    annotator.point("tumour", ras(annotator, 10, 8, 5))
+    assert annotator.undo() == "Point"
+    annotator.predict()
+    annotator.wait()
+    assert (client.asked, annotator.prompts()) == ([], ())

@@ -40,9 +40,7 @@ def everything(annotator):
 def annotate(annotator):
     painted = np.zeros((20, 24), bool)
     painted[15:18, 2:9] = True
-    write_slice(
-        annotator.segmentation, "tumour", annotator.volume, SlicePosition("k", 5), painted
-    )
+    write_slice(annotator.segmentation, "tumour", annotator.volume, SlicePosition("k", 5), painted)
     annotator.use_model("other")
     annotator.point("tumour", ras(annotator, 10, 8, 5))
     annotator.box("tumour", ras(annotator, 3, 3, 7), ras(annotator, 9, 9, 7))
@@ -168,9 +166,7 @@ def test_damaged_text_in_the_scene_loses_only_what_it_stood_for(annotator):
     again.close()
 
 
-def test_a_scene_is_closed_and_loaded_again_and_again(
-    application, annotator, tmp_path
-):
+def test_a_scene_is_closed_and_loaded_again_and_again(application, annotator, tmp_path):
     save_bundle(application, tmp_path / "scene.mrb")
     before = everything(annotator)
     for _ in range(3):
