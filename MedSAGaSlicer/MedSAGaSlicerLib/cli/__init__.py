@@ -131,6 +131,7 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
         _predictor(options, reporter),
         model=options.model,
         volume_path=options.volume,
+        teach=not options.no_teach,
         progress=reporter.progress,
     )
     reporter.event("finished", output=str(options.output), mean_dice=report["mean_dice"])
@@ -138,6 +139,12 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
         agreement = "" if entry["dice"] is None else f", Dice {entry['dice']:.3f}"
         place = f"slice {entry['axis']} {entry['index']}"
         reporter.say(f"{entry['name']}, {entry['prompt']} on {place}{agreement}")
+    if lesson := report.get("lesson"):
+        reporter.say(
+            f"Taught {lesson['organ']} from {lesson['slices']} slices: on "
+            f"{len(lesson['others'])} others one click gave Dice {lesson['before']:.3f} before, "
+            f"{lesson['after']:.3f} after, and {lesson['unprompted']:.3f} without any prompt"
+        )
     reporter.say(f"Pictures: {options.output / 'overview.png'}")
     reporter.say(f"Report:   {options.output / 'report.md'}")
 

@@ -44,6 +44,7 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument(
         "--volume", type=Path, metavar="FILE", help="an image of your own instead of the made one"
     )
+    demo.add_argument("--no-teach", action="store_true", help="leave out the lesson")
     _add_model(demo)
 
 

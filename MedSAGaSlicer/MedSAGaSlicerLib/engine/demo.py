@@ -83,6 +83,7 @@ def run_demo(
     *,
     model: str,
     volume_path: Path | None = None,
+    teach: bool = True,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Segment a made trunk CT, or the image at ``volume_path``, and leave pictures of it.
@@ -90,7 +91,8 @@ def run_demo(
     The made volume's organs are prompted by boxes, points and clicks, and the masks compared with
     the truth; in a volume of one's own, objects are proposed from a grid of points. ``output``
     gets prompts.json, segmentation.seg.nrrd, overview.png, report.json and report.md, and for the
-    made volume volume.nrrd and truth.seg.nrrd.
+    made volume volume.nrrd and truth.seg.nrrd. There, where the truth is known, an organ is then
+    taught as well (`demo_teaching`), unless ``teach`` is False.
 
     Returns:
         What report.json holds.
@@ -118,6 +120,11 @@ def run_demo(
     shown = _shown(segments, masks, truth)
     save_montage(output / "overview.png", _panels(volume, shown))
     report = _report(shown, model, volume_path)
+    if truth and teach:
+        # Here, not above: teaching needs torch, segmenting as such does not.
+        from MedSAGaSlicerLib.engine.demo_teaching import teach_organ
+
+        report["lesson"] = teach_organ(output, predictor, volume, truth, model, progress)
     write_json(output / "report.json", report)
     with atomic_path(output / "report.md") as temporary:
         temporary.write_text(_page(report), encoding="utf-8")
@@ -265,4 +272,8 @@ def _page(report: dict[str, Any]) -> str:
         "prompts are in `prompts.json`; `medsaga segment` takes such a file for any volume.",
         "",
     ]
+    if report.get("lesson"):
+        from MedSAGaSlicerLib.engine.demo_teaching import lesson_page
+
+        lines += lesson_page(report["lesson"])
     return "\n".join(lines)

@@ -19,7 +19,15 @@ from MedSAGaSlicerLib.errors import InputError
 
 INDEX_FILE: Final = "examples.json"
 FORMAT: Final = 1
-_DAMAGED: Final = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+_DAMAGED: Final = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def write_examples(folder: Path, examples: ExampleSet) -> None:
@@ -118,7 +126,7 @@ def _example(folder: Path, fields: dict[str, Any]) -> Example:
     path = folder / Path(str(fields["file"])).name
     rows, columns = (int(side) for side in fields["size"])
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             pixels, packed = content["pixels"], content["masks"]
         masks = np.unpackbits(packed, axis=-1, count=columns).astype(bool)
         names = [str(name) for name in fields["segments"]]

@@ -63,7 +63,7 @@ def teach_folders(
     report: dict[str, Any] | None = None
     events = train(config, examples, predictor, output, base_name=model, cache=cache, work=work)
     for event in events:
-        _tell(event, progress)
+        tell(event, progress)
         if isinstance(event, Finished):
             report = event.report
     if report is None:
@@ -92,7 +92,8 @@ def lesson_lines(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _tell(event: Event, progress: Progress) -> None:
+def tell(event: Event, progress: Progress) -> None:
+    """Show an event of a lesson as progress."""
     if isinstance(event, Prepared):
         progress(event.done, event.total, "looking at slices")
     elif isinstance(event, Step):

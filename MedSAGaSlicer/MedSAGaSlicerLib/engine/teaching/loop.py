@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -157,12 +157,14 @@ class _Run:
         )
         yield from self._prepare()
         if self.held_out and self.progress.before is None:
-            self.progress.before = yield from self._measured(self.base, "before")
+            self.progress.before = self._measured(self.base)
+            yield self._validated("before", self.progress.before)
         yield from self._steps()
         taught = taught_predictor(self._method, self.base, self.examples.segments)
         after = None
         if self.held_out:
-            after = yield from self._measured(taught, "after")
+            after = self._measured(taught)
+            yield self._validated("after", after)
         self.progress.seconds = time.perf_counter() - self._begun
         results = Results(
             title,
@@ -217,14 +219,16 @@ class _Run:
             self._cache.store(example.key, found)
         return found
 
-    def _measured(self, model: Predictor, moment: str) -> Generator[Event, None, list[Score]]:
+    def _measured(self, model: Predictor) -> list[Score]:
         scores = []
         for score in measure(self._aside, *answering(model)):
             scores.append(score)
             self._check_stop()
-        dice = float(np.mean([score.mean for score in scores]))
-        yield Validated(moment, dice, len(self.held_out))
         return scores
+
+    def _validated(self, moment: str, scores: list[Score]) -> Validated:
+        dice = float(np.mean([score.mean for score in scores]))
+        return Validated(moment, dice, len(self.held_out))
 
     def _steps(self) -> Iterator[Event]:
         rounds = Rounds(self._method, self.examples.segments)
