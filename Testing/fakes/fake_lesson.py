@@ -11,11 +11,13 @@ Give the client ``lesson="fake_lesson:give"``. It takes its cues from the lesson
 Its state is a number in ``work/state``, written every ``config.save_every`` steps and at a stop.
 """
 
+import json
 import os
 import signal
 import time
 from pathlib import Path
 
+from MedSAGaSlicerLib.engine.teaching.adapter_folder import FORMAT, MODEL_FILE
 from MedSAGaSlicerLib.engine.teaching.events import Finished, Progress, Saved, Started, Stopped
 from MedSAGaSlicerLib.errors import InputError
 
@@ -41,8 +43,32 @@ def give(order, stop):
             yield Stopped(step, resumable=True)
             return
     output = Path(order["output"])
-    output.mkdir()
+    leave_adapter(output)
     yield Finished(output, True, {"steps": config["steps"], "title": order["title"]})
+
+
+def leave_adapter(folder, accepted=True, segments=("tumour",)):
+    """A folder that can be described, without weights that could be loaded."""
+    folder.mkdir(parents=True)
+    description = {
+        "format": FORMAT,
+        "version": "0",
+        "name": "mine",
+        "created": "2026-01-01T00:00:00+00:00",
+        "method": "decoder",
+        "base": "starter",
+        "family": "starter",
+        "base_fingerprint": "b",
+        "encoder_fingerprint": "e",
+        "segments": list(segments),
+        "cases": [],
+        "held_out": [["volume 1", "k", 5]],
+        "accepted": accepted,
+        "before": 0.5,
+        "after": 0.7,
+        "config": {},
+    }
+    (folder / MODEL_FILE).write_text(json.dumps(description))
 
 
 def _obey(cues, step):

@@ -23,6 +23,7 @@ WITHOUT_TORCH = [
     "MedSAGaSlicerLib.scene",
     "MedSAGaSlicerLib.worker.client",
     "MedSAGaSlicerLib.worker.protocol",
+    "MedSAGaSlicerLib.worker.teach_client",
 ]
 HEAVY = ["torch", "safetensors", "segment_anything", "slicer", "vtk", "qt", "PySide6"]
 

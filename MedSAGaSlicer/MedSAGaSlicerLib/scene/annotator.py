@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene import undoing
-from MedSAGaSlicerLib.scene.annotation_loop import AnnotationLoop
 from MedSAGaSlicerLib.scene.history import PromptChange, SegmentAdded
 from MedSAGaSlicerLib.scene.outside_edits import entry_of
 from MedSAGaSlicerLib.scene.placing import box_between, slice_of_both
 from MedSAGaSlicerLib.scene.prompt_groups import Prompt
 from MedSAGaSlicerLib.scene.segments import segment_id_of, segment_ids
 from MedSAGaSlicerLib.scene.slices import SlicePosition, check_position, locate
+from MedSAGaSlicerLib.scene.teaching_loop import TeachingLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.scene.session import WorkKey
 
 
-class Annotator(AnnotationLoop):
+class Annotator(TeachingLoop):
     """Annotates one volume in one segmentation, asking a worker for masks.
 
     Calls return at once; masks are written when their answers come, from ``poll``, which a panel

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.packed import PackedMask
 from MedSAGaSlicerLib.scene.slice_work import Answer, SliceWork, WorkState
+from MedSAGaSlicerLib.scene.taught_segments import decode_options
 
 if TYPE_CHECKING:
     from MedSAGaSlicerLib.scene.annotation import Annotation
@@ -153,13 +155,15 @@ class Asking:
         pixels = self._keys.pixels(position)
         previous = self._annotation.work[key].previous_for(group)
         pixels_key = self._keys.key(position)
+        options = decode_options(self._annotation.session, key[0])
+        ask = partial(
+            self._client.decode, pixels_key, group.prompts, pixels=lambda: pixels, **options
+        )
         try:
-            request = self._client.decode(
-                pixels_key, group.prompts, pixels=lambda: pixels, previous=previous
-            )
+            request = ask(previous=previous)
         except InputError:
             # The worker was started anew and knows nothing of that answer: ask from scratch.
-            request = self._client.decode(pixels_key, group.prompts, pixels=lambda: pixels)
+            request = ask()
         self._under_way[request] = Question(key, group, pixels_key)
 
     def _call_off(self, request: int) -> None:

@@ -79,6 +79,7 @@ class TeachClient:
         self._stop_by: float | None = None
         self._saved: int | None = None
         self._doing = ""
+        self._untold: list[LessonEvent] = []
 
     @classmethod
     def beside(cls, client: InferenceClient) -> "TeachClient":
@@ -131,9 +132,9 @@ class TeachClient:
 
     def poll(self) -> list[LessonEvent]:
         """What has happened since the last call. Never blocks."""
+        news, self._untold = self._untold, []
         if self._channel is None:
-            return []
-        news: list[LessonEvent] = []
+            return news
         try:
             for message in self._channel.poll(expecting=self._introduced):
                 news += self._take(message)
@@ -153,12 +154,13 @@ class TeachClient:
         """Poll until the lesson's end; all news, the last one being the end. For scripts.
 
         Raises:
-            WorkerError: ``timeout_s`` passed; the lesson goes on.
+            WorkerError: ``timeout_s`` passed; the lesson goes on, and its news come with ``poll``.
         """
         limit = math.inf if timeout_s is None else time.monotonic() + timeout_s
         news = self.poll()
         while self._channel is not None:
             if time.monotonic() >= limit:
+                self._untold = news
                 msg = f"The lesson did not end within {timeout_s:g} s; it is {self._doing}."
                 raise WorkerError(msg)
             self._channel.wait(min(limit - time.monotonic(), LOOK_S))

@@ -1,0 +1,31 @@
+"""Where taught models and lessons under way lie on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from MedSAGaSlicerLib.engine.example_library import FOLDER_VARIABLE as EXAMPLES_VARIABLE
+from MedSAGaSlicerLib.engine.example_library import default_library
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDER_VARIABLE: Final = "MEDSAGA_TAUGHT"
+
+
+def taught_folder(
+    environment: Mapping[str, str] = os.environ, platform: str = sys.platform
+) -> Path:
+    """The folder that MEDSAGA_TAUGHT names, otherwise one among the person's own data."""
+    if environment.get(FOLDER_VARIABLE):
+        return Path(environment[FOLDER_VARIABLE]).expanduser()
+    beside = {name: value for name, value in environment.items() if name != EXAMPLES_VARIABLE}
+    return default_library(beside, platform).parent / "Taught"
+
+
+def lessons_folder(taught: Path) -> Path:
+    """Where lessons keep their examples and their state until they have ended."""
+    return taught / ".lessons"
