@@ -5,12 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from stage import FAKES
 
 from MedSAGaSlicerLib.engine.example_file import write_examples
-from MedSAGaSlicerLib.engine.examples import Example, ExampleSet
-from MedSAGaSlicerLib.engine.intensity import Normalisation
+from MedSAGaSlicerLib.engine.examples import ExampleSet
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.worker.lesson import Lesson
 from MedSAGaSlicerLib.worker.lesson_events import LessonEvent
@@ -40,6 +38,10 @@ class ClassroomStage:
         self._clients.append(client)
         return client
 
+    def real_client(self, predictor: str) -> TeachClient:
+        """A client whose worker gives real lessons to networks that a factory makes."""
+        return self.client(lesson="MedSAGaSlicerLib.worker.lesson:give", predictor=predictor)
+
     def lesson(self, output: str = "taught", steps: int = 20, save_every: int = 5) -> Lesson:
         config = TeachingConfig(steps=steps, save_every=save_every)
         base = self.base
@@ -62,26 +64,10 @@ def poll_lesson(client: TeachClient, condition: Callable[[list[LessonEvent]], bo
     return news
 
 
-def made_examples(count: int, size: int = 48) -> ExampleSet:
-    """Slices with a bright disc each, and the disc's mask; every fifth is empty."""
-    examples = []
-    rows, columns = np.mgrid[:size, :size]
-    for number in range(count):
-        random = np.random.default_rng(number)
-        row, column = random.integers(size // 4, 3 * size // 4, 2)
-        mask = (rows - row) ** 2 + (columns - column) ** 2 < (size // 6) ** 2
-        mask &= number % 5 != 4
-        pixels = (60 + 120 * mask + random.normal(0, 8, mask.shape)).clip(0, 255)
-        normalisation = Normalisation("identity", 0.0, 255.0)
-        examples.append(
-            Example("volume 1", "k", number, pixels.astype(np.uint8), {"disc": mask}, normalisation)
-        )
-    return ExampleSet(("disc",), tuple(examples))
-
-
-def made_lesson(folder: Path, name: str, config: TeachingConfig, model: str, count: int) -> Lesson:
-    """A lesson on made slices for a real network."""
-    examples = folder / "examples"
-    if not examples.exists():
-        write_examples(examples, made_examples(count))
-    return Lesson(examples, folder / name, folder / f"{name}.work", model, None, config)
+def real_lesson(
+    folder: Path, name: str, model: str, config: TeachingConfig, examples: ExampleSet
+) -> Lesson:
+    """A lesson for a real network; all of one folder are on the same examples."""
+    if not (folder / "examples").exists():
+        write_examples(folder / "examples", examples)
+    return Lesson(folder / "examples", folder / name, folder / f"{name}.work", model, None, config)

@@ -16,6 +16,7 @@ from MedSAGaSlicerLib.errors import CheckpointError, InputError, WorkerError
 from MedSAGaSlicerLib.scene.annotator import Annotator
 from MedSAGaSlicerLib.scene.events import Closed
 from MedSAGaSlicerLib.scene.exporting import confirmed_examples, teachable_segments
+from MedSAGaSlicerLib.scene.own_folders import delete_lessons, taught_folder
 from MedSAGaSlicerLib.scene.segments import read_slice, write_slice
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import grid_of, pixels_of
@@ -300,6 +301,8 @@ def test_a_lesson_can_be_stopped_and_fail(annotator, client):
     assert job.wait() == Stopped(7, resumable=True)
     assert job.lesson.work.exists()
     assert not client.paused
+    assert delete_lessons(taught_folder()) > 0
+    assert not job.lesson.work.exists()
     job, _ = taught_by(annotator, STARTED, Failed("input", "no good", None, ""))
     with pytest.raises(InputError, match="no good"):
         job.wait()

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from classroom_stage import ClassroomStage, made_lesson, poll_lesson
-from stage import FAKES, SAFETY_S, await_end
+from classroom_stage import ClassroomStage, poll_lesson, real_lesson
+from lessons import QUICK, discs
+from stage import SAFETY_S, await_end
 
-from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.events import Finished, Progress, Saved, Started, Stopped
 from MedSAGaSlicerLib.errors import WorkerError
 from MedSAGaSlicerLib.worker.client import InferenceClient
@@ -188,16 +188,10 @@ def test_lessons_are_given_in_the_python_of_the_inference_worker_if_it_is_local(
 def test_a_real_lesson_killed_and_stopped_learns_the_same_bit_for_bit(
     room: ClassroomStage,
 ) -> None:
-    config = TeachingConfig(steps=6, save_every=2, views=1, batch=1, guesses=1, rounds=1)
-    environment = {**os.environ, "PYTHONPATH": str(FAKES)}
-    client = room.client(
-        lesson="MedSAGaSlicerLib.worker.lesson:give",
-        predictor="random_weights:load",
-        environment=environment,
-    )
-    client.start(made_lesson(room.base, "whole", config, "starter", 8))
+    client = room.real_client("tiny_model:load")
+    client.start(real_lesson(room.base, "whole", "tiny", QUICK, discs(10, 2)))
     assert isinstance(client.wait(SAFETY_S)[-1], Finished)
-    disturbed = made_lesson(room.base, "disturbed", config, "starter", 8)
+    disturbed = real_lesson(room.base, "disturbed", "tiny", QUICK, discs(10, 2))
     client.start(disturbed)
     poll_lesson(client, lambda news: 3 in steps_of(news))
     os.kill(client.process, signal.SIGKILL)

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_predictor import expected
+from lessons import discs, finished, teach
 from stage import POINT, SAFETY_S, Stage, a_slice, only, poll_until
 
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.worker.client import InferenceClient
-from MedSAGaSlicerLib.worker.events import Decoded, Encoded, Failed, Ready, Restarted
+from MedSAGaSlicerLib.worker.events import Decoded, Encoded, Failed, Ready, Restarted, Stats
 
 PLAIN = expected((24, 40), POINT, 0, 0).mask
 
@@ -133,3 +134,27 @@ def test_prefetching_pauses_and_goes_on_where_it_was(stage: Stage) -> None:
     client.pause_prefetch(paused=False)
     client.wait(ahead, timeout_s=SAFETY_S)
     assert len(stage.encoded()) == 5
+
+
+def test_a_taught_decoder_keeps_all_embeddings_and_switched_off_the_model_is_as_it_was(
+    stage: Stage, tmp_path: Path
+) -> None:
+    finished(teach(tmp_path / "taught"))
+    load_adapter = "MedSAGaSlicerLib.engine.teaching.adapters:load_adapter"
+    client = stage.started(model="tiny", predictor="tiny_model:load", adapters=load_adapter)
+    shown = discs(1).examples[0]
+    client.encode(shown.key, shown.pixels)
+    taught = (str(tmp_path / "taught"), "disc")
+    first = answer(client, shown.key)
+    refined = answer(client, shown.key, previous=first.logits_id)
+    by_adapter = answer(client, shown.key, taught=taught)
+    unprompted = answer(client, shown.key, Prompts(), taught=taught)
+    again = answer(client, shown.key)
+    refined_again = answer(client, shown.key, previous=again.logits_id)
+    assert by_adapter.score != first.score
+    assert unprompted.score != by_adapter.score
+    for one, other in ((first, again), (refined, refined_again)):
+        np.testing.assert_array_equal(one.mask, other.mask)
+        assert one.score == other.score
+    stats = only(client.wait(client.stats(), timeout_s=SAFETY_S), Stats)
+    assert stats.values["encoded"] == 1

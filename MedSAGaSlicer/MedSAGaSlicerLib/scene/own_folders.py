@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,3 +30,14 @@ def taught_folder(
 def lessons_folder(taught: Path) -> Path:
     """Where lessons keep their examples and their state until they have ended."""
     return taught / ".lessons"
+
+
+def delete_lessons(taught: Path) -> int:
+    """Delete what lessons that were stopped have left, pixels too; returns the bytes freed.
+
+    Not to be called while a lesson is given.
+    """
+    folder = lessons_folder(taught)
+    freed = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    shutil.rmtree(folder, ignore_errors=True)
+    return freed
