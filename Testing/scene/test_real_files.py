@@ -1,7 +1,7 @@
 """Files as they come from scanners and other programs, read by Slicer, against SimpleITK."""
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK
 import slicer
 import vtk
 
@@ -47,7 +47,7 @@ def test_every_odd_geometry_is_read_where_it_lies(application, scene, shared_dat
     generator = np.random.default_rng(0)
     read = 0
     for path in sorted((shared_data / "geometry").iterdir()):
-        image = sitk.ReadImage(str(path))
+        image = SimpleITK.ReadImage(str(path))
         if image.GetDimension() == 4:
             continue
         volume = application.logics["Volumes"].AddArchetypeVolume(str(path), path.name, 0)
@@ -61,7 +61,7 @@ def test_every_odd_geometry_is_read_where_it_lies(application, scene, shared_dat
 def test_frames_of_4d_files_are_read_as_a_sequence_shows_them(application, scene, shared_data):
     generator = np.random.default_rng(1)
     for name in ("fmri_4d_oblique.nii.gz", "pcasl.nii.gz"):
-        image = sitk.ReadImage(str(shared_data / "geometry" / name))
+        image = SimpleITK.ReadImage(str(shared_data / "geometry" / name))
         sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
         frames = [image[:, :, :, t] for t in (0, 5, 9)]
         for t, frame in enumerate(frames):
@@ -70,7 +70,7 @@ def test_frames_of_4d_files_are_read_as_a_sequence_shows_them(application, scene
             to_lps[:3, :3] = directions * frame.GetSpacing()
             to_lps[:3, 3] = frame.GetOrigin()
             node = slicer.util.addVolumeFromArray(
-                sitk.GetArrayFromImage(frame), np.diag([-1, -1, 1, 1]) @ to_lps
+                SimpleITK.GetArrayFromImage(frame), np.diag([-1, -1, 1, 1]) @ to_lps
             )
             sequence.SetDataNodeAtValue(node, str(t))
             scene.RemoveNode(node)
@@ -89,8 +89,10 @@ def test_frames_of_4d_files_are_read_as_a_sequence_shows_them(application, scene
 def test_dicom_series_are_read_where_they_lie(application, scene, shared_data):
     generator = np.random.default_rng(2)
     for name in ("mr_t1post_oblique", "ct_sarcoma_STS_025", "ct_3slice_seg"):
-        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(shared_data / "dicom" / name))
-        image = sitk.ReadImage(files)
+        files = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(
+            str(shared_data / "dicom" / name)
+        )
+        image = SimpleITK.ReadImage(files)
         names = vtk.vtkStringArray()
         for file in files:
             names.InsertNextValue(file)
