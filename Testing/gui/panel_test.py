@@ -64,6 +64,19 @@ class ChoosingTest(AnnotatingTestCase):
         self.assertEqual(box.currentText, OTHER_MODEL)
         self.assertEqual(self.ui.modelStateLabel.text, "ready (cpu)")
 
+    def test_a_model_that_cannot_be_loaded_says_why(self) -> None:
+        self.open_panel()
+        annotator = self.logic.annotators.current
+        annotator.use_model("broken")
+        annotator.point("Segment 1", self.ras(40, 30, 6))
+        self.wait_until(lambda: self.ui.modelStateLabel.text == "not loaded")
+        self.assertIn("broken is no checkpoint", self.ui.statusLabel.text)
+        self.ui.modelSelector.textActivated.emit(OTHER_MODEL)
+        self.wait_until(lambda: self.ui.modelStateLabel.text == "ready (cpu)")
+        self.ui.predictButton.click()
+        self.wait_for_masks()
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
+
     def test_choices_are_found_again_when_the_module_is_shown_again(self) -> None:
         self.open_panel()
         self.ui.addSegmentButton.click()

@@ -8,6 +8,9 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+if sys.platform == "linux":
+    # Draws without a display, and without first complaining that there is none.
+    os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 import slicer
 import slicer.util
@@ -137,6 +140,11 @@ class Desktop:
         slicer.util.mainWindow = lambda: None
         self._modules: dict[str, qSlicerScriptedLoadableModule] = {}
         self._add_module(MODULE_FILE)
+
+    @property
+    def logic(self) -> Any:
+        """What the console gets of our module."""
+        return slicer.util.getModuleLogic(MODULE_FILE.stem)
 
     def module(self, name: str) -> qSlicerScriptedLoadableModule | None:
         return self._modules.get(name)

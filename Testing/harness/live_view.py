@@ -139,6 +139,10 @@ class LayoutManager:
     def sliceWidget(self, name: str) -> qMRMLSliceWidget | None:
         return self._widgets.get(name)
 
+    def widgets(self) -> tuple[qMRMLSliceWidget, ...]:
+        """For tests on the stand-in."""
+        return tuple(self._widgets.values())
+
     def mrmlSliceLogics(self) -> Any:
         return self._logics
 

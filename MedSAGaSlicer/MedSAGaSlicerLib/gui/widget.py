@@ -15,6 +15,7 @@ from MedSAGaSlicerLib.gui.choices import Choices
 from MedSAGaSlicerLib.gui.controls import Controls, Situation
 from MedSAGaSlicerLib.gui.focus import Focus, shown_views
 from MedSAGaSlicerLib.gui.tools import Tools
+from MedSAGaSlicerLib.scene.events import Problem
 from MedSAGaSlicerLib.scene.slices import align
 from MedSAGaSlicerLib.scene.volumes import grid_of
 from MedSAGaSlicerLib.worker.events import Ready
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.gui.annotators import Annotators
     from MedSAGaSlicerLib.gui.parameter_node import ParameterNode
     from MedSAGaSlicerLib.scene.annotator import Annotator
+    from MedSAGaSlicerLib.scene.events import AnnotationEvent
     from MedSAGaSlicerLib.scene.slices import SlicePosition
 
 _WAITING_MS, _IDLE_MS = 10, 100
@@ -47,7 +49,7 @@ class Panel:
         self.ui = ui
         self._annotators, self._look_up = annotators, parameters
         self._parameters: ParameterNode | None = None
-        self._obstacle = self._said = self._device = ""
+        self._obstacle = self._said = self._device = self._trouble = ""
         self._catalogue = Catalogue(ui, self.follow)
         self._choices = Choices(ui, self.follow, self.use_model)
         self._controls = Controls(ui)
@@ -104,7 +106,7 @@ class Panel:
     def onAnnotatorChanged(self) -> None:
         """Another annotator is in use, perhaps by a line in the console: show its nodes."""
         annotator, parameters = self._annotators.current, self._parameters
-        self._device = ""
+        self._device = self._trouble = ""
         self._timer.start(_WAITING_MS)
         if annotator is None or parameters is None:
             return
@@ -116,7 +118,7 @@ class Panel:
 
     def use_model(self, name: str) -> None:
         """Have another model answer from now on."""
-        self._device = ""
+        self._device = self._trouble = ""
         self._do(lambda annotator: annotator.use_model(name))
 
     def onTick(self) -> None:
@@ -127,9 +129,7 @@ class Panel:
             self.follow()
             return
         for event in annotator.poll():
-            self.say(wording.line_about(event), wording.details_about(event))
-            if isinstance(event, Ready):
-                self._device = event.device
+            self._hear(event)
         interval = _WAITING_MS if annotator.busy or self._annotators.busy else _IDLE_MS
         if self._timer.interval != interval:
             self._timer.setInterval(interval)
@@ -209,6 +209,16 @@ class Panel:
 
         self._do(act)
 
+    def _hear(self, event: AnnotationEvent) -> None:
+        if isinstance(event, Ready):
+            self._device, self._trouble = event.device, ""
+        elif isinstance(event, Problem) and not self._device:
+            # Why the model could not be loaded is news; that there is none now is a consequence.
+            if event.kind == "no_model" and self._trouble:
+                return
+            self._trouble = event.message
+        self.say(wording.line_about(event), wording.details_about(event))
+
     def _show(self) -> None:
         annotator, parameters = self._annotators.current, self._parameters
         if parameters is None:
@@ -241,4 +251,6 @@ class Panel:
             return str(_("not running"))
         if self._device:
             return str(_("ready ({device})").format(device=self._device))
-        return str(_("loading …") if self._annotators.busy else _("ready"))
+        if self._annotators.busy:
+            return str(_("loading …"))
+        return str(_("not loaded") if self._trouble else _("ready"))

@@ -30,6 +30,9 @@ _NEGATIVE: Final = (0.95, 0.3, 0.05)
 
 _GLYPH_PERCENT, _TEXT_PERCENT = 2.0, 3.0
 
+# A box's handles, that they hide little of what is in it.
+_HANDLE_PERCENT: Final = 1.5
+
 # Coordinates go through matrices and files: what is not a thousandth of a voxel is no difference.
 _DECIMALS: Final = 4
 
@@ -80,6 +83,8 @@ def make_box(
     display.SetTranslationHandleVisibility(False)
     display.SetScaleHandleVisibility(True)
     display.SetHandlesInteractive(True)
+    display.SetInteractionHandleScale(_HANDLE_PERCENT)
+    display.SetGlyphScale(_HANDLE_PERCENT)
     return node
 
 
