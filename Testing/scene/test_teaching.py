@@ -14,13 +14,15 @@ from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.events import Finished, Progress, Started, Stopped, Validated
 from MedSAGaSlicerLib.errors import CheckpointError, InputError, WorkerError
 from MedSAGaSlicerLib.scene.annotator import Annotator
-from MedSAGaSlicerLib.scene.events import Closed
+from MedSAGaSlicerLib.scene.events import Closed, MaskWritten
 from MedSAGaSlicerLib.scene.exporting import confirmed_examples, teachable_segments
 from MedSAGaSlicerLib.scene.own_folders import delete_lessons, taught_folder
 from MedSAGaSlicerLib.scene.segments import read_slice, write_slice
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import grid_of, pixels_of
+from MedSAGaSlicerLib.worker.client import InferenceClient
 from MedSAGaSlicerLib.worker.lesson_events import Failed
+from MedSAGaSlicerLib.worker.teach_client import TeachClient
 
 K5 = SlicePosition("k", 5)
 
@@ -334,8 +336,6 @@ def test_a_scene_that_is_closed_meanwhile_leaves_the_taught_model_on_disk(annota
 
 
 def test_a_lesson_in_a_process_of_its_own(annotator):
-    from MedSAGaSlicerLib.worker.teach_client import TeachClient
-
     confirm(annotator, 3, 4)
     environment = {**os.environ, "PYTHONPATH": str(FAKES)}
     annotator.make_teach_client = lambda: TeachClient(
@@ -345,3 +345,37 @@ def test_a_lesson_in_a_process_of_its_own(annotator):
     assert isinstance(job.wait(SAFETY_S), Finished)
     assert [point.step for point in job.curve] == [1, 2]
     assert annotator.taught("tumour") == job.lesson.output
+
+
+def test_from_confirmed_slices_to_a_taught_model_that_answers(volume, segmentation, tmp_path):
+    client = InferenceClient(
+        model="tiny",
+        device="cpu",
+        cache_folder=str(tmp_path / "cache"),
+        environment={**os.environ, "PYTHONPATH": str(FAKES)},
+        predictor="tiny_model:load",
+    )
+    annotator = Annotator(volume, segmentation, client)
+    annotator.make_teach_client = lambda: TeachClient.beside(client, predictor="tiny_model:load")
+    try:
+        annotator.use_model("tiny")
+        confirm(annotator, *range(2, 11))
+        config = TeachingConfig(steps=4, batch=2, rounds=2, views=1, guesses=2)
+        job = annotator.teach("decoder", config=config)
+        end = job.wait(4 * SAFETY_S)
+        assert end.report["slices"] == 9
+        assert end.report["n"] == 2
+        assert job.before is not None
+        job.adopt()
+        annotator.point_on("tumour", SlicePosition("k", 1), (10.0, 8.0))
+        events = annotator.wait(SAFETY_S)
+        assert any(isinstance(event, MaskWritten) for event in events)
+        assert annotator.taught("tumour") == job.lesson.output
+        again = annotator.teach("decoder", config=config)
+        again.stop()
+        assert isinstance(again.wait(SAFETY_S), Stopped)
+        aside = again.lesson.earlier_held_out
+        assert len(aside) == 2
+    finally:
+        annotator.close()
+        client.stop()

@@ -82,17 +82,19 @@ class TeachClient:
         self._untold: list[LessonEvent] = []
 
     @classmethod
-    def beside(cls, client: InferenceClient) -> "TeachClient":
-        """For lessons to the model that another client asks; they share Python and embeddings."""
+    def beside(cls, client: InferenceClient, **settings: Any) -> "TeachClient":
+        """For lessons to the model that another client asks; they share Python and embeddings.
+
+        ``settings`` are of the constructor and win over the other client's.
+        """
         command = teaching_command(client.command)
-        local = command[0] == client.command[0]
-        return cls(
-            command,
-            environment=client.environment if local else None,
-            device=client.device if local else "auto",
-            cache_folder=client.cache_folder if local else None,
-            disk_bytes=client.disk_bytes,
-        )
+        if command[0] == client.command[0]:
+            shared = {"environment": client.environment, "device": client.device}
+            shared["cache_folder"] = client.cache_folder
+        else:
+            # Another machine's, or another environment's.
+            shared = {}
+        return cls(command, **{**shared, "disk_bytes": client.disk_bytes, **settings})
 
     @property
     def running(self) -> bool:
