@@ -26,12 +26,15 @@ from MedSAGaSlicerLib.worker.events import Decoded, Restarted
 SIZE = (512, 512)
 CLICK = Prompts(points=((256, 200),), positive=(True,))
 TICK_S = 0.01
+# A person who clicks without a pause.
+CLICK_EVERY_S = 0.5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", default="starter", help="random weights: only speed counts")
     parser.add_argument("--slices", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=TeachingConfig.steps)
     parser.add_argument("--stops", type=int, default=5)
     parser.add_argument("--kills", type=int, default=5)
     options = parser.parse_args()
@@ -39,7 +42,8 @@ def main() -> None:
         (Path(folder) / "inference").mkdir()
         room, stage = ClassroomStage(Path(folder)), Stage(Path(folder) / "inference")
         try:
-            _annotating(room, stage, options.family, options.slices)
+            config = TeachingConfig(steps=options.steps)
+            _annotating(room, stage, options.family, options.slices, config)
             _stops(room, options.family, options.slices, options.stops)
             _kills(room, options.kills)
         finally:
@@ -47,8 +51,10 @@ def main() -> None:
             stage.close()
 
 
-def _annotating(room: ClassroomStage, stage: Stage, family: str, slices: int) -> None:
-    """Clicks while a whole lesson with the usual settings is given, beside clicks without one."""
+def _annotating(
+    room: ClassroomStage, stage: Stage, family: str, slices: int, config: TeachingConfig
+) -> None:
+    """Clicks while a whole lesson is given, beside clicks without one."""
     asking = stage.client(model=family, predictor="random_weights:load")
     asking.wait(asking.start(), timeout_s=600)
     key, pixels = a_slice(0, SIZE)
@@ -56,13 +62,14 @@ def _annotating(room: ClassroomStage, stage: Stage, family: str, slices: int) ->
     quiet = [_click(asking, key) for _ in range(60)][10:]
     client = room.real_client("random_weights:load")
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    client.start(real_lesson(room.base, "whole", family, TeachingConfig(), discs(slices, 3)))
-    during, news, first_step = [], [], 0.0
+    client.start(real_lesson(room.base, "whole", family, config, discs(slices, 3)))
+    during, news, first_step, next_click = [], [], 0.0, begin
     while client.running:
         news += client.poll()
-        if news and isinstance(news[-1], Progress):
+        if news and isinstance(news[-1], Progress) and time.monotonic() > next_click:
             first_step = first_step or time.monotonic() - begin
             during.append(_click(asking, key))
+            next_click = time.monotonic() + CLICK_EVERY_S
         time.sleep(TICK_S)
     wall = time.monotonic() - begin
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -85,15 +92,19 @@ def _click(client: InferenceClient, key: str) -> float:
 
 
 def _stops(room: ClassroomStage, family: str, slices: int, count: int) -> None:
-    """From pressing Stop to the word that it has stopped, at random instants; each goes on."""
+    """From pressing Stop to the word that it has stopped, while it prepares and while it learns."""
     random = np.random.default_rng(count)
     client = room.real_client("random_weights:load")
     lesson = real_lesson(room.base, "stopped", family, TeachingConfig(), discs(slices, 3))
     times, at = [], []
-    for _ in range(count):
+    for number in range(count):
         client.start(lesson)
-        poll_lesson(client, lambda news: any(isinstance(event, Started) for event in news))
-        until = time.monotonic() + random.uniform(0, 10)
+        if number % 2:
+            steps = int(random.integers(1, 20))
+            poll_lesson(client, lambda news, steps=steps: _steps(news) >= steps)
+        else:
+            poll_lesson(client, lambda news: any(isinstance(event, Started) for event in news))
+        until = time.monotonic() + random.uniform(0, 2)
         poll_lesson(client, lambda _, until=until: time.monotonic() > until or not client.running)
         begin = time.monotonic()
         client.stop()

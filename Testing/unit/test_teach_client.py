@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import safetensors.numpy
 from classroom_stage import ClassroomStage, poll_lesson, real_lesson
 from lessons import QUICK, discs
-from stage import SAFETY_S, await_end
+from stage import FAKES, SAFETY_S, await_end
 
 from MedSAGaSlicerLib.engine.teaching.events import Finished, Progress, Saved, Started, Stopped
 from MedSAGaSlicerLib.errors import WorkerError
@@ -164,6 +165,25 @@ def test_the_end_of_the_asking_program_keeps_the_state_and_leaves_no_process(
     client.close()
     await_end(process)
     assert int((room.base / "work" / "state").read_text()) >= steps_of(news)[-1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_killed_launcher_takes_its_worker_along_and_the_lesson_goes_on(
+    room: ClassroomStage,
+) -> None:
+    pid_file = room.base / "pid"
+    launcher = [sys.executable, str(FAKES / "launcher.py"), str(pid_file)]
+    room.cue("slow")
+    # Its worker goes on telling: that must not hide that the launcher is gone.
+    client = room.client(command=[*launcher, *python_command(module=TEACHING)])
+    client.start(room.lesson(steps=60))
+    poll_lesson(client, lambda news: 7 in steps_of(news))
+    worker = int(pid_file.read_text())
+    os.kill(client.process, signal.SIGKILL)
+    news = client.wait(SAFETY_S)
+    assert [event.done >= 5 for event in news if isinstance(event, Started)] == [True]
+    assert isinstance(news[-1], Finished)
+    await_end(worker)
 
 
 def test_only_one_lesson_is_given_at_a_time(room: ClassroomStage) -> None:

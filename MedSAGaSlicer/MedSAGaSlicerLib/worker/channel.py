@@ -52,6 +52,7 @@ class Channel:
         self._clock = clock
         self._last_sign = clock()
         self._pinged = False
+        self._ended = False
         self._reader = FrameReader(skip_to_magic=True)
         self._outgoing: deque[memoryview] = deque()
         self._folder = tempfile.TemporaryDirectory(prefix="medsaga-", ignore_cleanup_errors=True)
@@ -94,9 +95,12 @@ class Channel:
         if self.greeting is None and messages:
             self.greeting = messages.pop(0)
             self._check_version(self.greeting)
-        if ended and not messages:
+        # All it wrote came with the poll that saw its end. If more comes, a launcher was killed, and
+        # what it launched is not ours to end in an orderly way.
+        if ended and (self._ended or not messages):
             msg = "The worker ended unexpectedly."
             raise ConnectionLostError(msg, restart=True)
+        self._ended = ended
         self._check_signs(expecting=expecting)
         return messages
 
