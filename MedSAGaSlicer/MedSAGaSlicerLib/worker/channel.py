@@ -95,8 +95,8 @@ class Channel:
         if self.greeting is None and messages:
             self.greeting = messages.pop(0)
             self._check_version(self.greeting)
-        # All it wrote came with the poll that saw its end. If more comes, a launcher was killed, and
-        # what it launched is not ours to end in an orderly way.
+        # All it wrote came with the poll that saw its end. If more comes it was a launcher that has
+        # ended, and what it launched is out of our hands.
         if ended and (self._ended or not messages):
             msg = "The worker ended unexpectedly."
             raise ConnectionLostError(msg, restart=True)
