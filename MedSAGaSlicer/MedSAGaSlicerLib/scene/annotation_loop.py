@@ -15,13 +15,17 @@ from MedSAGaSlicerLib.scene.reacting import Reactions
 from MedSAGaSlicerLib.scene.slices import SlicePosition, check_position
 from MedSAGaSlicerLib.scene.volumes import grid_of
 from MedSAGaSlicerLib.scene.watching import Watch
+from MedSAGaSlicerLib.worker.events import Failed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import slicer
 
     from MedSAGaSlicerLib.scene.events import AnnotationEvent
     from MedSAGaSlicerLib.scene.volumes import Grid
     from MedSAGaSlicerLib.worker.client import InferenceClient
+    from MedSAGaSlicerLib.worker.events import Event
 
 
 class AnnotationLoop:
@@ -53,7 +57,7 @@ class AnnotationLoop:
         self._asking = Asking(self._annotation, client, keys)
         self._prefetcher = Prefetcher(volume, client, keys)
         self._reactions = Reactions(self._annotation, self._asking, self._prefetcher, self._watch)
-        self._loading: tuple[int, str] | None = None
+        self._loading = (0, "")
         self._complaint = ""
         self._watch.observe(volume, segmentation, self._annotation.session.node)
 
@@ -117,7 +121,7 @@ class AnnotationLoop:
 
     def poll(self) -> list[AnnotationEvent]:
         """Write what answers have come, see what others did; the news. Never waits."""
-        self._news += self._reactions.heed(self._client.poll())
+        self._heed(self._client.poll())
         if self._closed is None:
             try:
                 self._news += self._reactions.react()
@@ -141,7 +145,7 @@ class AnnotationLoop:
         news = self.poll()
         while self._asking.requests:
             left_s = None if timeout_s is None else max(0.0, limit - time.monotonic())
-            news += self._reactions.heed(self._client.wait(self._asking.requests[0], left_s))
+            self._heed(self._client.wait(self._asking.requests[0], left_s))
             news += self.poll()
         for event in news:
             if isinstance(event, Problem):
@@ -165,6 +169,13 @@ class AnnotationLoop:
         self._annotation.forget_answers()
         if self._client.running:
             self._prefetcher.stop()
+
+    def _heed(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, Failed) and event.request == self._loading[0]:
+                # The worker keeps its former model; so do we.
+                self._annotation.session.model = self._loading[1]
+        self._news += self._reactions.heed(events)
 
     def _check_open(self) -> None:
         if self._closed is not None:
