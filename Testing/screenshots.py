@@ -39,12 +39,12 @@ def main(arguments: list[str]) -> int:
 def axial(workplace: Workplace, phantom: Phantom) -> None:
     """Three organs: two by a point each, one by a box."""
     volume, k = add_ct(phantom), 27
-    for name in ("liver", "stomach", "spleen"):
+    for name in ("liver", "left kidney", "spleen"):
         mask = phantom.organs[name][k]
         workplace.choose(volume, name)
         if name == "spleen":
-            (top, left), (bottom, right) = np.argwhere(mask).min(0), np.argwhere(mask).max(0)
-            workplace.drag((int(left), int(top), k), (int(right), int(bottom), k))
+            left, top, right, bottom = frame(mask)
+            workplace.drag((left, top, k), (right, bottom, k))
         else:
             i, j = deepest(mask)
             workplace.click((i, j, k))
@@ -52,14 +52,19 @@ def axial(workplace: Workplace, phantom: Phantom) -> None:
 
 
 def coronal(workplace: Workplace, phantom: Phantom) -> None:
-    """The liver in a coronal slice, and the slice confirmed."""
-    j = 68
-    mask = phantom.organs["liver"][:, j]
+    """The liver in a coronal slice, which is confirmed."""
     workplace.choose(add_ct(phantom), "liver")
-    i, k = deepest(mask)
-    workplace.click((i, j, k), "Green")
+    j = 68
+    left, low, right, high = frame(phantom.organs["liver"][:, j])
+    workplace.drag((left, j, low), (right, j, high), "Green")
     workplace.wait_for_masks()
     QTest.mouseClick(workplace.ui.confirmButton, LEFT)
+
+
+def frame(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """The box around a mask: first column and row, last column and row."""
+    (top, left), (bottom, right) = np.argwhere(mask).min(0), np.argwhere(mask).max(0)
+    return int(left), int(top), int(right), int(bottom)
 
 
 def deepest(mask: np.ndarray) -> tuple[int, int]:

@@ -22,6 +22,13 @@ class ChoosingTest(AnnotatingTestCase):
         self.assertIn("Ctrl", self.ui.pointButton.toolTip)
         self.assertEqual(self.ui.undoButton.toolTip, "Nothing to undo.")
 
+    def test_the_volume_that_is_looked_at_is_chosen_at_first(self) -> None:
+        selection = slicer.app.applicationLogic().GetSelectionNode()
+        selection.SetActiveVolumeID(self.volume.GetID())
+        slicer.util.selectModule("MedSAGaSlicer")
+        self.addCleanup(slicer.util.selectModule, "")
+        self.assertIs(self.ui.volumeSelector.currentNode(), self.volume)
+
     def test_opening_the_panel_adds_nothing_to_the_scene(self) -> None:
         before = {node.GetID() for node in slicer.util.getNodes("*").values()}
         slicer.util.selectModule("MedSAGaSlicer")
@@ -57,8 +64,10 @@ class ChoosingTest(AnnotatingTestCase):
     def test_another_model_answers_from_then_on(self) -> None:
         self.open_panel()
         box = self.ui.modelSelector
-        self.assertEqual([box.itemText(n) for n in range(box.count)], [MODEL, OTHER_MODEL])
-        self.assertEqual(box.currentText, MODEL)
+        # With the starter before them, where it is.
+        names = [box.itemText(n) for n in range(box.count)]
+        self.assertEqual(names[-2:], [MODEL, OTHER_MODEL])
+        self.assertEqual(box.currentText, names[0])
         box.textActivated.emit(OTHER_MODEL)
         self.wait_until(lambda: self.ui.statusLabel.text == f"{OTHER_MODEL} is ready.")
         self.assertEqual(box.currentText, OTHER_MODEL)

@@ -1,6 +1,7 @@
 """The stand-in for Slicer, and that the panel asks nothing of it that Slicer lacks."""
 
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -97,6 +98,12 @@ def test_an_exception_in_an_observer_does_not_go_unnoticed(desktop: Desktop) -> 
     node.AddObserver("ModifiedEvent", fail)
     node.SetName("another")
     assert [str(error) for error in desktop.errors.take()] == ["on purpose"]
+
+
+def test_the_modules_own_smoke_test_passes() -> None:
+    case = sys.modules["MedSAGaSlicer"].MedSAGaSlicerTest()
+    case.setUp()
+    case.test_the_panel_opens()
 
 
 def _has(kind: str, name: str) -> bool:

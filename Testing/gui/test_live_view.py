@@ -75,6 +75,23 @@ def test_a_mouse_click_is_answered_in_the_segment_and_in_the_pixels(
     assert not is_coloured(live.grab().astype(int)).any()
 
 
+def test_a_view_that_comes_with_another_layout_takes_prompts_with_the_tool_in_hand(
+    workplace: Workplace, phantom: Phantom, desktop: Desktop
+) -> None:
+    volume = add_ct(phantom)
+    workplace.choose(volume, "liver")
+    workplace.ui.pointButton.click()
+    added = desktop.layout.add_view("Another", "Coronal")
+    added.live.show(volume)
+    workplace.wait_for_masks()
+    assert not workplace.annotator.is_ready("j", 70)
+    workplace.scroll_to((60, 70, 30), "Another")
+    workplace.wait_until(lambda: workplace.annotator.is_ready("j", 70))
+    workplace.click((60, 70, 30), "Another")
+    (prompt,) = workplace.annotator.prompts()
+    assert prompt.position == SlicePosition("j", 70)
+
+
 def is_coloured(picture: np.ndarray) -> np.ndarray:
     """Where a picture is not grey; a CT is."""
     return np.ptp(picture, axis=-1) > 8

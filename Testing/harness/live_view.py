@@ -127,11 +127,10 @@ class LayoutManager:
         orientations: dict[str, str],
         size: tuple[int, int],
     ) -> None:
-        self._logics = application.logic.GetSliceLogics()
-        self._widgets = {
-            name: qMRMLSliceWidget(application, name, orientation, size)
-            for name, orientation in orientations.items()
-        }
+        self._application, self._size = application, size
+        self._widgets: dict[str, qMRMLSliceWidget] = {}
+        for name, orientation in orientations.items():
+            self.add_view(name, orientation)
 
     def sliceViewNames(self) -> tuple[str, ...]:
         return tuple(self._widgets)
@@ -139,12 +138,18 @@ class LayoutManager:
     def sliceWidget(self, name: str) -> qMRMLSliceWidget | None:
         return self._widgets.get(name)
 
+    def add_view(self, name: str, orientation: str) -> qMRMLSliceWidget:
+        """Go to a layout with one more view."""
+        widget = qMRMLSliceWidget(self._application, name, orientation, self._size)
+        self._widgets[name] = widget
+        return widget
+
     def widgets(self) -> tuple[qMRMLSliceWidget, ...]:
         """For tests on the stand-in."""
         return tuple(self._widgets.values())
 
     def mrmlSliceLogics(self) -> Any:
-        return self._logics
+        return self._application.logic.GetSliceLogics()
 
     def close(self) -> None:
         for widget in self._widgets.values():

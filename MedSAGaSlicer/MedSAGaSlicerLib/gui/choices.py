@@ -102,6 +102,13 @@ class Choices:
             self._changed()
 
 
+def active_volume(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLVolumeNode | None:
+    """The volume that was loaded or shown last, None if there is none."""
+    node_id = slicer.app.applicationLogic().GetSelectionNode().GetActiveVolumeID()
+    node = scene.GetNodeByID(node_id) if node_id else None
+    return node if node is not None and node.IsA("vtkMRMLScalarVolumeNode") else None
+
+
 def _show(volume: slicer.vtkMRMLVolumeNode) -> None:
     """Have the slice views show a volume unless one of them does."""
     scene = volume.GetScene()

@@ -20,9 +20,11 @@ class Focus:
         """Start watching the mouse."""
         self._scene = scene
         self._view: slicer.vtkMRMLSliceNode | None = None
+        # Missing where the application runs without a window.
         self._crosshair = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-        event = slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent
-        self._tag = self._crosshair.AddObserver(event, self._on_cursor)
+        if self._crosshair is not None:
+            event = slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent
+            self._tag = self._crosshair.AddObserver(event, self._on_cursor)
 
     @property
     def view(self) -> slicer.vtkMRMLSliceNode | None:
@@ -41,7 +43,8 @@ class Focus:
 
     def close(self) -> None:
         """Stop watching the mouse."""
-        self._crosshair.RemoveObserver(self._tag)
+        if self._crosshair is not None:
+            self._crosshair.RemoveObserver(self._tag)
 
     def _on_cursor(self, *_event: Any) -> None:
         view = self._crosshair.GetCursorPositionXYZ([0.0, 0.0, 0.0])

@@ -38,13 +38,10 @@ class Tools:
         self.ui.boxButton.clicked.connect(self.onBox)
 
     def aim(self, annotator: Annotator, segment_id: str) -> None:
-        """Have prompts go there; a tool in hand stays in hand."""
-        is_another = annotator is not self._annotator
+        """Have prompts go there, from the views there are now; a tool in hand stays in hand."""
         self._annotator, self._segment_id = annotator, segment_id
-        if self._mouse is not None and is_another:
+        if self._mouse is not None:
             self._take(self._mouse.kind)
-        elif self._mouse is not None:
-            self._mouse.segment = segment_id
 
     def put_down(self) -> None:
         """Have nothing in hand, and the views as they are without us."""

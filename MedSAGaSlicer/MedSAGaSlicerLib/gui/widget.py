@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from MedSAGaSlicerLib.errors import InputError, MedSAGaError
 from MedSAGaSlicerLib.gui import wording
 from MedSAGaSlicerLib.gui.catalogue import Catalogue
-from MedSAGaSlicerLib.gui.choices import Choices
+from MedSAGaSlicerLib.gui.choices import Choices, active_volume
 from MedSAGaSlicerLib.gui.controls import Controls, Situation
 from MedSAGaSlicerLib.gui.focus import Focus, shown_views
 from MedSAGaSlicerLib.gui.tools import Tools
@@ -49,6 +49,7 @@ class Panel:
         self.ui = ui
         self._annotators, self._look_up = annotators, parameters
         self._parameters: ParameterNode | None = None
+        self._views: list[slicer.vtkMRMLSliceNode] = []
         self._obstacle = self._said = self._device = self._trouble = ""
         self._catalogue = Catalogue(ui, self.follow)
         self._choices = Choices(ui, self.follow, self.use_model)
@@ -70,6 +71,8 @@ class Panel:
         self._catalogue.refresh()
         self._choices.list_models(self._catalogue.present)
         self._parameters = self._look_up()
+        if self._parameters.volume is None:
+            self._parameters.volume = active_volume(slicer.mrmlScene)
         self._choices.bind(self._parameters)
         self.follow()
 
@@ -78,10 +81,7 @@ class Panel:
         self._tools.put_down()
         self._choices.bind(None)
         self._parameters = None
-        annotator = self._annotators.current
-        if annotator is not None:
-            for view in shown_views(slicer.mrmlScene):
-                annotator.unwatch_view(view)
+        self._watch([])
 
     def cleanup(self) -> None:
         """The panel is about to be destroyed."""
@@ -130,6 +130,9 @@ class Panel:
             return
         for event in annotator.poll():
             self._hear(event)
+        if self._views and self._views != shown_views(slicer.mrmlScene):
+            # Another layout.
+            self.follow()
         interval = _WAITING_MS if annotator.busy or self._annotators.busy else _IDLE_MS
         if self._timer.interval != interval:
             self._timer.setInterval(interval)
@@ -181,13 +184,22 @@ class Panel:
                 annotator = self._annotators.of(parameters.volume, parameters.segmentation)
                 annotator.auto_predict = parameters.autoPredict
                 self._tools.aim(annotator, parameters.segmentId)
-                for view in shown_views(slicer.mrmlScene):
-                    annotator.watch_view(view)
+                self._watch(shown_views(slicer.mrmlScene))
             except MedSAGaError as error:
                 obstacle = str(error)
         if obstacle:
             self._tools.put_down()
         return obstacle
+
+    def _watch(self, views: list[slicer.vtkMRMLSliceNode]) -> None:
+        """Have the slices of these views embedded, and of no others."""
+        annotator, left = self._annotators.current, set(self._views) - set(views)
+        self._views = views
+        if annotator is not None:
+            for view in left:
+                annotator.unwatch_view(view)
+            for view in views:
+                annotator.watch_view(view)
 
     def _do(self, action: Callable[[Annotator], object]) -> None:
         """Do something with the annotator, or say why that is not possible."""

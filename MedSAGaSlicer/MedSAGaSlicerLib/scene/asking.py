@@ -32,7 +32,7 @@ class Question:
 class Asking:
     """Asks a client what the prompts of slices in work mean.
 
-    While ``waits`` is set nothing new is asked: ``settle`` leaves a slice that lacks an answer alone.
+    While ``waits`` is set nothing new is asked: ``settle`` leaves slices that lack an answer alone.
     """
 
     def __init__(self, annotation: Annotation, client: InferenceClient, keys: SliceKeys) -> None:
@@ -41,19 +41,20 @@ class Asking:
         self._keys = keys
         self._under_way: dict[int, Question] = {}
         self.waits = False
+        self._left_alone: dict[WorkKey, None] = {}
 
     @property
     def unasked(self) -> list[WorkKey]:
-        """The slices in work whose prompts want an answer that nobody has asked for."""
-        asked = {(question.key, question.group) for question in self._under_way.values()}
-        return [
-            key
-            for key, work in self._annotation.work.items()
-            for groups in [self._annotation.groups(key)]
-            if work.state.shown != frozenset(groups)
-            and not self._annotation.is_confirmed(key)
-            and any((key, group) not in asked for group in work.missing(groups))
-        ]
+        """The slices whose prompts want an answer that was not asked for, or could not be had."""
+        annotation = self._annotation
+        self._left_alone = {
+            key: None
+            for key in self._left_alone
+            if key in annotation.work
+            and not annotation.is_confirmed(key)
+            and annotation.work[key].missing(annotation.groups(key))
+        }
+        return list(self._left_alone)
 
     @property
     def requests(self) -> tuple[int, ...]:
@@ -72,6 +73,7 @@ class Asking:
         """
         annotation = self._annotation
         groups = annotation.groups(key)
+        self._left_alone.pop(key, None)
         for request, question in list(self._under_way.items()):
             if question.key == key and question.group not in groups:
                 self._call_off(request)
@@ -85,7 +87,10 @@ class Asking:
         if groups and work.state.shown == frozenset(groups):
             return False
         missing = work.missing(groups)
-        for group in () if self.waits else missing:
+        if missing and self.waits:
+            self._left_alone[key] = None
+            return False
+        for group in missing:
             self._ask(key, group)
         if missing:
             return False
@@ -117,7 +122,10 @@ class Asking:
 
     def give_up(self, request: int) -> Question | None:
         """Note that a question failed; None if it was none of ours."""
-        return self._under_way.pop(request, None)
+        question = self._under_way.pop(request, None)
+        if question is not None:
+            self._left_alone[question.key] = None
+        return question
 
     def call_off(self, key: WorkKey | None = None) -> None:
         """Call off the questions about a slice, or all."""
