@@ -220,3 +220,15 @@ def test_slices_that_cross_know_what_is_whose(annotator):
     assert np.array_equal(slice_now(annotator), both_k)
     annotator.clear_slice("tumour", "k", 5)
     assert not slice_now(annotator).any()
+
+
+def test_an_edit_that_changed_nothing_or_cannot_be_undone_is_no_step(annotator):
+    history = slicer.vtkSegmentationHistory()
+    history.SetSegmentation(annotator.segmentation.GetSegmentation())
+    click(annotator, 10, 8, 5)
+    history.SaveState()
+    restore = history.RestorePreviousState, history.RestoreNextState
+    assert not annotator.record_edit("Empty stroke", *restore)
+    paint(annotator, np.ones((20, 24), bool))
+    assert not annotator.record_edit("Not undoable", lambda: False, lambda: False)
+    assert annotator.undo_names() == ("Point", None)

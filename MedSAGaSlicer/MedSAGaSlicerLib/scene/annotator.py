@@ -186,7 +186,8 @@ class Annotator(TeachingLoop):
         ``undo`` and ``redo`` have that tool do it; both return whether it could. They are called at
         once, one after the other, to learn what the edit was. Do not poll between the moment at
         which the tool saved its state and this call: what is written then would be taken for the
-        edit's. Nothing is recorded, and False returned, if nobody has edited anything.
+        edit's. Nothing is recorded, and False returned, if nothing was edited since the last poll
+        or the tool cannot undo it.
         """
         self._check_open()
         if not self._watch.edited:
@@ -196,6 +197,8 @@ class Annotator(TeachingLoop):
         self._reactions.forget_removed()
         with self._watch.ours():
             entry = entry_of(self._annotation, label, undo, redo)
+        if entry is None:
+            return False
         entry.changes[:0], self._reactions.orphans = self._reactions.orphans, []
         self._annotation.history.push(entry)
         self._annotation.store()

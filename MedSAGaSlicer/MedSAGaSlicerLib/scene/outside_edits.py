@@ -20,7 +20,7 @@ from MedSAGaSlicerLib.scene.slices import SlicePosition, meeting
 from MedSAGaSlicerLib.scene.volumes import grid_of, voxel_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 def entry_of(
     annotation: Annotation, label: str, undo: Callable[[], bool], redo: Callable[[], bool]
-) -> Entry:
-    """An entry for the undo stack of the edit that a tool just made.
+) -> Entry | None:
+    """An entry for the undo stack of the edit that a tool just made; None if it cannot undo it.
 
     Edits that add or remove segments, or that are finer than the volume's voxels, stay the tool's:
     their entry calls ``undo`` and ``redo``.
@@ -41,7 +41,10 @@ def entry_of(
     Raises:
         InputError: the tool took its edit back and could not do it again.
     """
-    changes = _learn(annotation, undo, redo)
+    after = _snapshot(annotation)
+    if after is not None and not undo():
+        return None
+    changes = None if after is None else _learn(annotation, after, redo)
     if changes is None:
         entry = Entry(label, [OutsideEdit(undo, redo)])
         for key, work in annotation.work.items():
@@ -57,12 +60,12 @@ def entry_of(
 
 
 def _learn(
-    annotation: Annotation, undo: Callable[[], bool], redo: Callable[[], bool]
+    annotation: Annotation, after: Mapping[str, _Voxels], redo: Callable[[], bool]
 ) -> list[SliceChange] | None:
-    """What the edit changed, slice by slice along k; None if that does not describe it."""
-    after = _snapshot(annotation)
-    if after is None or not undo():
-        return None
+    """What the edit, undone just now, had changed, slice by slice along k; it is redone.
+
+    None if slices of segments do not describe it.
+    """
     before = _snapshot(annotation)
     known = before is not None and before.keys() == after.keys()
     old: dict[WorkKey, NDArray[np.bool_]] = {}

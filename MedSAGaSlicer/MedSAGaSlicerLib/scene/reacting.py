@@ -88,6 +88,7 @@ class Reactions:
             WorkerError: the worker cannot be started.
         """
         watch, annotation = self._watch, self._annotation
+        watch.edited = False
         news: list[AnnotationEvent] = []
         if watch.volume_moved:
             watch.volume_moved = False

@@ -20,7 +20,7 @@ class Watch:
     """Observes a scene, a volume, a segmentation and slice views.
 
     ``gone`` is called with the reason as soon as a node is removed or the scene closes. What is
-    noted is taken down by whoever reacts to it; ``edited`` only when an edit is recorded.
+    noted is taken down by whoever reacts to it; ``edited`` by every reaction and every recording.
     """
 
     def __init__(self, gone: Callable[[str], None]) -> None:
