@@ -1,6 +1,8 @@
 """The stand-in for Slicer, and that the panel asks nothing of it that Slicer lacks."""
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -104,6 +106,22 @@ def test_the_modules_own_smoke_test_passes() -> None:
     case = sys.modules["MedSAGaSlicer"].MedSAGaSlicerTest()
     case.setUp()
     case.test_the_panel_opens()
+
+
+def test_opening_the_panel_does_not_import_torch(checkout: Path) -> None:
+    code = (
+        "import sys; from harness.desktop import Desktop; desktop = Desktop()\n"
+        "desktop.select_module('MedSAGaSlicer'); desktop.close(); print('torch' in sys.modules)"
+    )
+    path = os.pathsep.join(str(checkout / name) for name in ("Testing", "MedSAGaSlicer"))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["False"], done.stderr
 
 
 def _has(kind: str, name: str) -> bool:
