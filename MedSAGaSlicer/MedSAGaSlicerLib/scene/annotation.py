@@ -51,7 +51,7 @@ class Annotation:
         editor: slicer.vtkMRMLSegmentEditorNode | None,
         *,
         discard: Callable[[int], None],
-        markups_changed: Callable[[], None],
+        markups_changed: Callable[..., None],
     ) -> None:
         grid = grid_of(volume)
         self.volume, self.segmentation = volume, segmentation

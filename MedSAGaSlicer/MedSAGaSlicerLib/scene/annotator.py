@@ -79,9 +79,8 @@ class Annotator(TeachingLoop):
         """Place a point at a (column, row) of a slice; see ``point``."""
         check_position(self._grid(), position)
         segment_id, added = self._segment(segment)
-        prompt = Prompt(
-            self._annotation.markups.next_number(), segment_id, position, positive, point=place
-        )
+        number, label = self._annotation.markups.next_number(), "+" if positive else "-"
+        prompt = Prompt(number, segment_id, position, positive, point=place, label=label)
         self._place("Point" if positive else "Negative point", prompt, added)
         return prompt
 
@@ -258,13 +257,15 @@ class Annotator(TeachingLoop):
         return added, [SegmentAdded(added, segment, tuple(core.GetSegment(added).GetColor()))]
 
     def _place(self, label: str, prompt: Prompt, first: Sequence[Change]) -> None:
-        keys = self._annotation.change_prompts(label, [PromptChange(None, prompt)], first=first)
+        with self._watch.ours():
+            keys = self._annotation.change_prompts(label, [PromptChange(None, prompt)], first=first)
         self._news += self._reactions.settle(keys)
 
     def _remove(self, label: str, prompts: Iterable[Prompt]) -> None:
         changes = [PromptChange(prompt, None) for prompt in prompts]
         if changes:
-            keys = self._annotation.change_prompts(label, changes)
+            with self._watch.ours():
+                keys = self._annotation.change_prompts(label, changes)
             self._news += self._reactions.settle(keys)
 
     def _step(self, step: Callable[[Annotation], tuple[str, set[WorkKey]] | None]) -> str | None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _MOST_BYTES: Final = 256 << 20
 
+# Weighing hundreds of entries costs milliseconds, and one entry weighs next to nothing.
+_PUSHES_PER_WEIGHING: Final = 64
+
 
 @dataclass(frozen=True)
 class SliceChange:
@@ -142,6 +145,8 @@ class History:
         """Note a new action; what was undone before can no longer be redone."""
         self.done.append(entry)
         self.undone.clear()
+        if len(self.done) % _PUSHES_PER_WEIGHING:
+            return
         total = sum(e.size_bytes for e in self.done)
         while total > _MOST_BYTES and len(self.done) > 1:
             total -= self.done.pop(0).size_bytes

@@ -44,7 +44,7 @@ class Prompt:
 
     def differs(self, other: Prompt) -> bool:
         """Whether it asks something else than ``other``; a label asks nothing."""
-        return replace(self, label="") != replace(other, label="")
+        return self != other and replace(self, label="") != replace(other, label="")
 
 
 @dataclass(frozen=True)

@@ -44,26 +44,20 @@ _UNTAGGED: Final = (True, "k", 0)
 # Files store coordinates with a few digits: less than this, in voxels, is no move.
 _NO_MOVE: Final = 1e-3
 
-_EVENTS: Final = (
-    "PointAddedEvent",
-    "PointModifiedEvent",
-    "PointPositionDefinedEvent",
-    "PointPositionUndefinedEvent",
-    "PointRemovedEvent",
-)
+_CHANGES: Final = ("Added", "Modified", "PositionDefined", "PositionUndefined", "Removed")
 
 
 class PromptStore:
     """The prompts of one session.
 
-    ``changed`` is called, possibly often, when markups may have changed; nothing is read then.
+    ``changed`` is called, possibly often and with the event, when markups may have changed.
     """
 
     def __init__(
         self,
         session: Session,
         segmentation: slicer.vtkMRMLSegmentationNode,
-        changed: Callable[[], None],
+        changed: Callable[..., None],
     ) -> None:
         self._session = session
         self._segmentation = segmentation
@@ -164,6 +158,7 @@ class PromptStore:
             if prompt.label:
                 node.SetName(prompt.label)
             self._session.add_prompt_node(node)
+            self._observe()
         put_box(node, grid, prompt.position, prompt.box)
 
     def _put_point(self, prompt: Prompt, grid: Grid) -> None:
@@ -180,6 +175,7 @@ class PromptStore:
             node = make_points(self._session.node.GetScene(), segment)
             node.SetAttribute(SEGMENT_ATTRIBUTE, prompt.segment_id)
             self._session.add_prompt_node(node)
+            self._observe()
         at = node.AddControlPointWorld(*ras)
         node.SetNthControlPointDescription(
             at, tag_text(prompt.positive, prompt.position.axis, prompt.number)
@@ -255,7 +251,9 @@ class PromptStore:
             self._forget(node)
         for node in present - set(self._observed):
             markups = slicer.vtkMRMLMarkupsNode
-            reactions = dict.fromkeys(_EVENTS, self._on_change) | {
+            reactions = dict.fromkeys(
+                (f"Point{change}Event" for change in _CHANGES), self._changed
+            ) | {
                 "PointStartInteractionEvent": self._on_drag_start,
                 "PointEndInteractionEvent": self._on_drag_end,
             }
@@ -268,9 +266,6 @@ class PromptStore:
         for tag in self._observed.pop(node, ()):
             node.RemoveObserver(tag)
         self._dragged.discard(node)
-
-    def _on_change(self, *_event: Any) -> None:
-        self._changed()
 
     def _on_drag_start(self, node: slicer.vtkMRMLMarkupsNode, *_event: Any) -> None:
         self._dragged.add(node)
@@ -297,6 +292,7 @@ def _settled(known: Prompt | None, seen: Prompt) -> Prompt:
     """What was seen, with the coordinates known before if it has not really moved."""
     if known is None or known.position != seen.position:
         return seen
-    if not np.allclose(known.coordinates, seen.coordinates, rtol=0, atol=_NO_MOVE):
+    moves = zip(known.coordinates, seen.coordinates, strict=True)
+    if (known.box is None) != (seen.box is None) or any(abs(a - b) > _NO_MOVE for a, b in moves):
         return seen
     return replace(seen, point=known.point, box=known.box)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -56,6 +56,11 @@ class Grid:
             directions=tuple(_vector(row) for row in matrix[:3, :3] / spacing),  # type: ignore[arg-type]
         )
 
+    @cached_property
+    def is_straight(self) -> bool:
+        """Whether the voxel axes stand at right angles in the world."""
+        return self.geometry.is_orthogonal
+
     def to_ijk(self, points_ras: ArrayLike) -> NDArray[np.float64]:
         """Voxel coordinates (..., 3) of world points (..., 3)."""
         return _transformed(self.ras_to_ijk, points_ras)
@@ -98,8 +103,8 @@ def grid_of(volume: slicer.vtkMRMLVolumeNode) -> Grid:
         )
         raise InputError(msg)
     i, j, k = image.GetDimensions()
-    grid = Grid((i, j, k), ijk_to_ras)
-    if not grid.geometry.is_orthogonal:
+    grid = _grid(i, j, k, ijk_to_ras.tobytes())
+    if not grid.is_straight:
         msg = (
             f"The voxel axes of {volume.GetName()!r} do not stand at right angles (sheared, as by "
             "a tilted gantry or an affine registration). Resample it to a straight grid first, for "
@@ -187,7 +192,7 @@ def world_from_node(node: slicer.vtkMRMLTransformableNode) -> NDArray[np.float64
 
 def array_of(matrix: vtk.vtkMatrix4x4) -> NDArray[np.float64]:
     """A VTK matrix as a numpy array of its own."""
-    return np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)])
+    return np.array(matrix.GetData(), dtype=np.float64).reshape(4, 4)
 
 
 def matrix_of(array: NDArray[np.float64]) -> vtk.vtkMatrix4x4:
@@ -195,6 +200,13 @@ def matrix_of(array: NDArray[np.float64]) -> vtk.vtkMatrix4x4:
     matrix = vtk.vtkMatrix4x4()
     matrix.DeepCopy([float(element) for element in array.ravel()])
     return matrix
+
+
+@lru_cache(maxsize=8)
+def _grid(i: int, j: int, k: int, ijk_to_ras: bytes) -> Grid:
+    # Asked for many times per click, and nearly always the same.
+    matrix = np.frombuffer(ijk_to_ras, dtype=np.float64).reshape(4, 4)
+    return Grid((i, j, k), matrix)
 
 
 def _image_of(volume: slicer.vtkMRMLVolumeNode) -> vtk.vtkImageData:

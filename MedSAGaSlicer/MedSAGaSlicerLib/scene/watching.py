@@ -51,7 +51,7 @@ class Watch:
         self._add(volume, vtk.vtkCommand.ModifiedEvent, self._on_volume_moved)
         self._add(core, core.SourceRepresentationModified, self._on_segments_changed)
         self._add(core, core.RepresentationModified, self._on_segments_changed)
-        self._add(core, core.SegmentModified, self._on_markups_changed)
+        self._add(core, core.SegmentModified, self.note_markups)
         self._add(core, core.SegmentRemoved, self._on_segment_removed)
 
     def add_view(self, view: slicer.vtkMRMLSliceNode) -> None:
@@ -69,16 +69,16 @@ class Watch:
 
     @contextmanager
     def ours(self) -> Iterator[None]:
-        """What happens to segments in here is our own doing."""
+        """What happens to segments and prompts in here is our own doing."""
         self._is_ours = True
         try:
             yield
         finally:
             self._is_ours = False
 
-    def note_markups(self) -> None:
+    def note_markups(self, *_event: Any) -> None:
         """Note that prompts may have changed."""
-        self.markups_changed = True
+        self.markups_changed |= not self._is_ours
 
     def close(self) -> None:
         """Stop observing."""
@@ -103,9 +103,6 @@ class Watch:
 
     def _on_volume_moved(self, *_event: Any) -> None:
         self.volume_moved = True
-
-    def _on_markups_changed(self, *_event: Any) -> None:
-        self.markups_changed = True
 
     def _on_segments_changed(self, *_event: Any) -> None:
         if not self._is_ours:

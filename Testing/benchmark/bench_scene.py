@@ -1,0 +1,163 @@
+"""The scene layer on a volume of 512 x 512 x 300 voxels with three segments: what a slice costs to
+write, how a labelmap grows, what an undo step takes, and what a click costs beyond the model."""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+
+import fakes_path  # noqa: F401  where the stage is
+from report import ROOT, report
+from stage import SAFETY_S, Stage
+
+sys.path.insert(0, str(ROOT / "Testing"))
+
+import slicer
+from harness.application import Application
+
+from MedSAGaSlicerLib.scene.annotator import Annotator
+from MedSAGaSlicerLib.scene.events import MaskWritten
+from MedSAGaSlicerLib.scene.segments import read_slice, write_slice
+from MedSAGaSlicerLib.scene.slices import SlicePosition
+from MedSAGaSlicerLib.scene.volumes import grid_of
+
+SHAPE_KJI = (300, 512, 512)
+NAMES = ("tumour", "liver", "spleen")
+# The panel's timer while answers are outstanding.
+TICK_S = 0.01
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--writes", type=int, default=150)
+    parser.add_argument("--clicks", type=int, default=100)
+    options = parser.parse_args()
+    application = Application()
+    volume = _volume()
+    _writes(_segmentation(application, volume), volume, options.writes)
+    _growth(application, volume)
+    _reference(_segmentation(application, volume), volume)
+    _clicks(application, volume, options.clicks)
+    application.close()
+
+
+def _volume() -> slicer.vtkMRMLScalarVolumeNode:
+    generator = np.random.default_rng(0)
+    plane = generator.integers(0, 400, SHAPE_KJI[1:]).astype(np.int16)
+    voxels = np.stack([np.roll(plane, n, axis=0) for n in range(SHAPE_KJI[0])])
+    ijk_to_ras = np.diag([-0.7, -0.7, 1.5, 1.0])
+    return slicer.util.addVolumeFromArray(voxels, ijk_to_ras, "CT")
+
+
+def _segmentation(
+    application: Application, volume: slicer.vtkMRMLScalarVolumeNode
+) -> slicer.vtkMRMLSegmentationNode:
+    node = application.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "S")
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    for name in NAMES:
+        node.GetSegmentation().AddEmptySegment(name, name)
+    return node
+
+
+def _blob(size: tuple[int, int], number: int) -> np.ndarray:
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    across = size[1] * (0.3 + 0.2 * (number % 3))
+    return (rows - size[0] / 2) ** 2 + (columns - across) ** 2 < (30 + number % 20) ** 2
+
+
+def _writes(
+    node: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLScalarVolumeNode, count: int
+) -> None:
+    grid = grid_of(volume)
+    for axis, size in (("k", (512, 512)), ("j", (300, 512)), ("i", (300, 512))):
+        wrote, read = [], []
+        for n in range(count):
+            position = SlicePosition(axis, 75 + n)
+            segment, mask = NAMES[n % 3], _blob(size, n)
+            start = time.perf_counter()
+            write_slice(node, segment, volume, position, mask)
+            wrote.append((time.perf_counter() - start) * 1e3)
+            start = time.perf_counter()
+            got = read_slice(node, segment, grid, position)
+            read.append((time.perf_counter() - start) * 1e3)
+            assert np.array_equal(got, mask)
+        about = {"axis": axis, "volume": SHAPE_KJI, "segments": len(NAMES), "limit": 10}
+        layers = node.GetSegmentation().GetNumberOfLayers()
+        report("write one slice", wrote, "ms", **about, layers=layers)
+        report("read one slice", read, "ms", axis=axis, volume=SHAPE_KJI)
+
+
+def _growth(application: Application, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+    times = []
+    for corner in range(5):
+        node = _segmentation(application, volume)
+        mask = np.zeros((512, 512), bool)
+        mask[:5, :5] = True
+        write_slice(node, "liver", volume, SlicePosition("k", 5 * corner), mask)
+        start = time.perf_counter()
+        # From a corner to the whole volume in one step: the longest way that there is.
+        write_slice(node, "liver", volume, SlicePosition("k", 299), mask[::-1, ::-1])
+        times.append((time.perf_counter() - start) * 1e3)
+        application.scene.RemoveNode(node)
+    report("write one slice, labelmap grows to the volume", times, "ms", limit=150)
+
+
+def _reference(
+    node: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLScalarVolumeNode
+) -> None:
+    """The same write by the function that scripts for Slicer use."""
+    voxels = np.zeros(SHAPE_KJI, np.uint8)
+    times = []
+    for n in range(3):
+        voxels[100 + n] = _blob((512, 512), n)
+        start = time.perf_counter()
+        slicer.util.updateSegmentBinaryLabelmapFromArray(voxels, node, "liver", volume)
+        times.append((time.perf_counter() - start) * 1e3)
+    report("reference: slicer.util.updateSegmentBinaryLabelmapFromArray", times, "ms")
+
+
+def _clicks(application: Application, volume: slicer.vtkMRMLScalarVolumeNode, count: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(Path(folder))
+        client = stage.started()
+        node = _segmentation(application, volume)
+        annotator = Annotator(volume, node, client)
+        grid = grid_of(volume)
+        beyond, undone, sizes = [], [], []
+        for n in range(count):
+            index = 100 + n % 10
+            ras = grid.to_ras((150 + n, 200 + 50 * (n % 3), index))
+            annotator.look_at("k", index)
+            client.wait(timeout_s=SAFETY_S)
+            start = time.perf_counter()
+            annotator.point(NAMES[n % 3], ras)
+            written = None
+            while written is None:
+                events = annotator.poll()
+                written = next((e for e in events if isinstance(e, MaskWritten)), None)
+                if written is None:
+                    time.sleep(TICK_S / 10)
+            beyond.append((time.perf_counter() - start) * 1e3 - written.milliseconds)
+            if n % 10 == 9:
+                sizes.append(float(annotator._annotation.history.current.size_bytes))
+                start = time.perf_counter()
+                annotator.undo()
+                undone.append((time.perf_counter() - start) * 1e3)
+        about = {"volume": SHAPE_KJI, "segments": len(NAMES)}
+        quantile = float(np.quantile(beyond, 0.95))
+        report("click to mask beyond the decode", beyond, "ms", p95=quantile, limit_p95=25, **about)
+        report("undo", undone, "ms", **about)
+        report("undo step", sizes, "bytes", of_a_volume=int(np.prod(SHAPE_KJI)), **about)
+        annotator.close()
+        stage.close()
+
+
+if __name__ == "__main__":
+    main()
