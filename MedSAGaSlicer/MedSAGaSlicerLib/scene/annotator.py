@@ -159,8 +159,10 @@ class Annotator(TeachingLoop):
         self._react()
         while self._reactions.is_checking:
             self._react()
-        segment_id = None if segment is None else segment_id_of(self.segmentation, segment)
-        return self._annotation.confirmations.positions(segment_id)
+        if segment is None:
+            return self._annotation.confirmations.positions()
+        segment_id = segment_id_of(self.segmentation, segment)
+        return () if segment_id is None else self._annotation.confirmations.positions(segment_id)
 
     def undo(self) -> str | None:
         """Take the last action back, prompt, mask and confirmation together; its name.

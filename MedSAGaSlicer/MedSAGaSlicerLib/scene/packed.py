@@ -55,7 +55,7 @@ class PackedMask:
             size, _, body = text.partition(":")
             rows, columns = (int(n) for n in size.split("x"))
             packed = cls((rows, columns), base64.b64decode(body, validate=True))
-            if not 0 < rows * columns <= _MOST_VOXELS:
+            if min(rows, columns) < 1 or rows * columns > _MOST_VOXELS:
                 raise ValueError(size)
             # A bomb stops at the size that it claims to be.
             bits = zlib.decompressobj().decompress(packed.body, rows * columns // 8 + 2)

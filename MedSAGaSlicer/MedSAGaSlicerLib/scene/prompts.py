@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import slicer
+import vtk
 
 from MedSAGaSlicerLib.scene.prompt_groups import Prompt
 from MedSAGaSlicerLib.scene.prompt_markups import (
@@ -176,7 +177,7 @@ class PromptStore:
             node.SetAttribute(SEGMENT_ATTRIBUTE, prompt.segment_id)
             self._session.add_prompt_node(node)
             self._observe()
-        at = node.AddControlPointWorld(*ras)
+        at = node.AddControlPointWorld(vtk.vtkVector3d(*ras))
         node.SetNthControlPointDescription(
             at, tag_text(prompt.positive, prompt.position.axis, prompt.number)
         )
