@@ -79,6 +79,10 @@ def make_box(
     display.SetVisibility3D(False)
     display.SetFillVisibility(False)
     display.SetPropertiesLabelVisibility(False)
+    # The middle, by which a box is moved, must not look like a point.
+    display.SetGlyphTypeFromString("Cross2D")
+    display.SetUseGlyphScale(True)
+    display.SetGlyphScale(_GLYPH_PERCENT)
     display.SetRotationHandleVisibility(False)
     display.SetTranslationHandleVisibility(False)
     display.SetScaleHandleVisibility(True)
