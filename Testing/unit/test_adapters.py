@@ -147,7 +147,7 @@ class TestRefused:
         elif spoilt == "tokens":
             tensors["learned_prompt.tokens"] = torch.zeros(3, 4, 32)
         elif spoilt == "locator":
-            del tensors["learned_prompt.locator.0.weight"]
+            del tensors["learned_prompt.locators.0.0.weight"]
         else:
             edit(taught, segments=["disc", "ring"])
         save_file(tensors, path)

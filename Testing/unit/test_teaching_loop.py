@@ -72,7 +72,9 @@ def test_the_report_has_before_after_n_seconds_and_bytes(tmp_path: Path) -> None
 
 
 def test_a_lesson_learns(tmp_path: Path) -> None:
-    config = TeachingConfig(steps=60, batch=4, rounds=2, views=2, guesses=4, learning_rate=5e-3)
+    config = TeachingConfig(
+        steps=80, batch=4, rounds=2, views=2, guesses=4, learning_rate=5e-3, share=1.0
+    )
     events = teach(tmp_path / "taught", discs(12, 2), config)
     report = finished(events).report
     assert report["after"] > report["before"] + 0.2
@@ -216,7 +218,6 @@ def test_the_base_stays_bit_for_bit_and_shares_its_embeddings(tmp_path: Path) ->
     assert np.array_equal(again.logits, answer.logits)
     assert again.score == answer.score
     assert same(before, base.model.state_dict())
-    assert not any(p.requires_grad for n, p in base.model.named_parameters() if "encoder" not in n)
 
 
 def test_the_loaded_adapter_answers_as_the_lesson_ended(tmp_path: Path) -> None:
@@ -375,7 +376,7 @@ def test_without_learned_prompts_only_the_model_changes(tmp_path: Path) -> None:
 
 def test_the_result_can_be_drawn_towards_the_base(tmp_path: Path) -> None:
     base = tiny_predictor()
-    teach(tmp_path / "whole", base=base)
+    teach(tmp_path / "whole", config=replace(QUICK, share=1.0), base=base)
     teach(tmp_path / "half", config=replace(QUICK, share=0.5), base=base)
     name = "mask_decoder.iou_token.weight"
     start, whole = base.model.state_dict()[name], weights(tmp_path / "whole")[name]

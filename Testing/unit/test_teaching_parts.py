@@ -155,7 +155,7 @@ class TestLosses:
 
 class TestLearnedPrompt:
     def test_it_guesses_on_the_grid_of_the_logits_for_each_segment(self) -> None:
-        made = LearnedPrompt.fresh(("a", "b"), 3, torch.zeros(1, 16), 4, seed=0)
+        made = LearnedPrompt.fresh(("a", "b"), 3, torch.zeros(1, 16), 4, 2, seed=0)
         guess = made.guess(torch.randn(5, 16, 6, 7), torch.randn(1, 16, 6, 7))
         assert guess.shape == (5, 2, 24, 28)
         assert made.of([1, 0, 1]).shape == (3, 3, 16)
@@ -163,15 +163,15 @@ class TestLearnedPrompt:
     def test_it_is_made_by_its_seed_alone(self) -> None:
         torch.manual_seed(5)
         first = torch.rand(1)
-        one = LearnedPrompt.fresh(("a",), 2, torch.zeros(1, 16), 4, seed=0)
+        one = LearnedPrompt.fresh(("a",), 2, torch.zeros(1, 16), 4, 2, seed=0)
         torch.manual_seed(5)
-        other = LearnedPrompt.fresh(("a",), 2, torch.zeros(1, 16), 4, seed=0)
+        other = LearnedPrompt.fresh(("a",), 2, torch.zeros(1, 16), 4, 2, seed=0)
         assert torch.equal(one.tokens, other.tokens)
         # And leaves the program's own random numbers as they were.
         assert torch.equal(torch.rand(1), first)
 
     def test_it_comes_back_from_its_tensors(self) -> None:
-        made = LearnedPrompt.fresh(("a", "b"), 2, torch.zeros(1, 16), 4, seed=0)
+        made = LearnedPrompt.fresh(("a", "b"), 2, torch.zeros(1, 16), 4, 2, seed=0)
         back = LearnedPrompt.restored(("a", "b"), made.state_dict())
         assert back is not None
         x, position = torch.randn(1, 16, 4, 4), torch.randn(1, 16, 4, 4)
@@ -183,9 +183,9 @@ def test_the_learning_rate_rises_twice_and_ends_low() -> None:
     config = TeachingConfig(steps=200)
     rates = [learning_rate(step, config) for step in range(200)]
     assert rates[0] == pytest.approx(0.1)
-    assert rates[39] == 1.0
-    assert rates[40] == pytest.approx(0.1)
-    assert max(rates[40:]) == pytest.approx(1.0)
+    assert rates[59] == 1.0
+    assert rates[60] == pytest.approx(0.1)
+    assert max(rates[60:]) == pytest.approx(1.0)
     assert rates[-1] < 0.02
 
 

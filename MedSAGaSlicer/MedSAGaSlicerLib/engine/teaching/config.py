@@ -21,7 +21,7 @@ class TeachingConfig:
         seed: of everything that is drawn; on a CPU the same seed gives the same adapter.
         steps: optimiser updates; fixed, so that no slice is needed to say when to stop.
         batch: objects per update; 0: as many as suit the model.
-        rounds: prompts that follow each other on an object: the first, then corrections.
+        rounds: prompts that follow each other on an object at most: the first, then corrections.
         views: of each slice, itself and changed ones; 0: as many as suit the model.
         learning_rate: its peak.
         warm_up: part of the steps over which the rate rises; then it falls as a cosine.
@@ -44,9 +44,9 @@ class TeachingConfig:
     learning_rate: float = 5e-4
     warm_up: float = 0.05
     weight_decay: float = 0.01
-    share: float = 1.0
+    share: float = 0.6
     prompt_tokens: int = 4
-    head_start: float = 0.2
+    head_start: float = 0.3
     guesses: int = 0
     save_every: int = 50
 

@@ -23,13 +23,16 @@ class DecoderMethod(Method):
     """Every slice is encoded once, or never if it was annotated before; steps cost no encoder."""
 
     name = "decoder"
+    lasting_features = True
 
     @staticmethod
     def assemble(base: SamModel, tensors: Mapping[str, Tensor]) -> SamModel:
         """Put the tensors into copies of decoder and prompt encoder; the encoder is the base's."""
         model = with_copies(base, _PARTS)
         model.load_state_dict({**base.state_dict(), **tensors}, strict=True)
-        return model.requires_grad_(False)
+        for part in _PARTS:
+            model.get_submodule(part).requires_grad_(False)
+        return model
 
     def prepare(self, sample: Sample) -> None:
         """Look the embedding up, or compute it and keep it."""

@@ -20,43 +20,44 @@ _STRONGEST: Final = 16.0
 
 
 class LearnedPrompt(nn.Module):
-    """Tokens and a small network, the locator, that guesses masks from an embedding.
+    """Tokens, and small networks, the locators, that guess masks from an embedding.
 
-    The locator sees a neighbourhood of eleven embedding cells and the position code, and gives
-    each segment's logits on the decoder's grid.
+    A locator sees a neighbourhood of eleven embedding cells and the position code, and gives each
+    segment's logits on the decoder's grid. There are several, each of which never sees a part of
+    the examples: what it guesses for those is as good as for a new slice, and that is what the
+    decoder has to learn to deal with. On new slices their mean counts.
 
     Attributes:
         segments: names; their order is that of tokens and guesses.
         tokens: float32 (segments, tokens, channels).
+        locators: one for each part.
     """
 
-    def __init__(self, segments: Sequence[str], count: int, channels: int, finer: int) -> None:
+    def __init__(
+        self, segments: Sequence[str], count: int, channels: int, finer: int, parts: int
+    ) -> None:
         """Make one for embeddings of `channels`; logits are `finer` times finer than they."""
         super().__init__()
         self.segments = tuple(segments)
         self.tokens = nn.Parameter(torch.zeros(len(self.segments), count, channels))
-        self.locator = nn.Sequential(
-            nn.Conv2d(2 * channels, _WIDTH, 1),
-            nn.GELU(),
-            nn.Dropout2d(_DROPPED),
-            nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(_WIDTH, _WIDTH, 3, padding=2, dilation=2),
-            nn.GELU(),
-            nn.Dropout2d(_DROPPED),
-            nn.Conv2d(_WIDTH, len(self.segments) * finer**2, 3, padding=1),
-            nn.PixelShuffle(finer),
-        )
+        outputs = len(self.segments) * finer**2
+        self.locators = nn.ModuleList(_locator(channels, outputs, finer) for _ in range(parts))
         self.eval()
 
     @classmethod
     def fresh(
-        cls, segments: Sequence[str], count: int, neutral: Tensor, finer: int, seed: int
+        cls,
+        segments: Sequence[str],
+        count: int,
+        neutral: Tensor,
+        finer: int,
+        parts: int,
+        seed: int,
     ) -> LearnedPrompt:
         """One that knows nothing yet; tokens begin near the prompt encoder's `neutral` (1, C)."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            made = cls(segments, count, neutral.shape[-1], finer)
+            made = cls(segments, count, neutral.shape[-1], finer, parts)
             with torch.no_grad():
                 made.tokens.copy_(neutral.detach().cpu() + _SPREAD * torch.randn_like(made.tokens))
         return made
@@ -73,9 +74,11 @@ class LearnedPrompt(nn.Module):
         if not tensors:
             return None
         _, count, channels = tensors["tokens"].shape
-        last = max((name for name in tensors if name != "tokens"), key=_layer)
-        finer = round((tensors[last].shape[0] / max(1, len(segments))) ** 0.5)
-        made = cls(segments, count, channels, finer)
+        names = [name for name in tensors if name.startswith("locators.")]
+        parts = 1 + max(int(name.split(".")[1]) for name in names)
+        outputs = tensors[max(names, key=lambda name: int(name.split(".")[2]))].shape[0]
+        finer = round((outputs / max(1, len(segments))) ** 0.5)
+        made = cls(segments, count, channels, finer, parts)
         made.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
         return made.requires_grad_(False)
 
@@ -84,7 +87,7 @@ class LearnedPrompt(nn.Module):
         return self.tokens[list(numbers)]
 
     def guess(self, features: Tensor, position: Tensor) -> Tensor:
-        """Logits of all segments.
+        """Logits of all segments, as for a new slice.
 
         Args:
             features: embeddings (n, C, h, w).
@@ -93,11 +96,27 @@ class LearnedPrompt(nn.Module):
         Returns:
             (n, segments, finer * h, finer * w), within what a mask prompt may be.
         """
+        guesses = [self.guess_of(part, features, position) for part in range(len(self.locators))]
+        return torch.stack(guesses).mean(0)
+
+    def guess_of(self, part: int, features: Tensor, position: Tensor) -> Tensor:
+        """As `guess`, of the locator that never sees the examples of a part."""
         even = functional.layer_norm(features.movedim(1, -1), features.shape[1:2]).movedim(-1, 1)
         seen = torch.cat([even, position.expand(len(features), -1, -1, -1)], dim=1)
-        logits: Tensor = self.locator(seen)
+        logits: Tensor = self.locators[part](seen)
         return logits.clamp(-_STRONGEST, _STRONGEST)
 
 
-def _layer(name: str) -> int:
-    return int(name.split(".")[1])
+def _locator(channels: int, outputs: int, finer: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(2 * channels, _WIDTH, 1),
+        nn.GELU(),
+        nn.Dropout2d(_DROPPED),
+        nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1),
+        nn.GELU(),
+        nn.Conv2d(_WIDTH, _WIDTH, 3, padding=2, dilation=2),
+        nn.GELU(),
+        nn.Dropout2d(_DROPPED),
+        nn.Conv2d(_WIDTH, outputs, 3, padding=1),
+        nn.PixelShuffle(finer),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.teaching.method import Method
     from MedSAGaSlicerLib.engine.teaching.samples import Sample
 
+_PARTS: Final = 3
+_FEWEST_FOR_PARTS: Final = 6
 _STEP_STREAM: Final = 11
 _PLACE_STREAM: Final = 12
 
@@ -24,6 +27,7 @@ class Lesson:
 
     def __init__(self, examples: Sequence[Example], views: int, batch: int, seed: int) -> None:
         """Nothing is embedded yet: that is for `prepare`."""
+        self._parts = parts_of(examples)
         self._examples = tuple(examples)
         self._views = views
         self._batch = batch
@@ -42,7 +46,7 @@ class Lesson:
         done = 0
         for view in range(self._views):
             for number, example in enumerate(self._examples):
-                sample = maker(number, make_view(example, view))
+                sample = maker(self._parts[number], make_view(example, view))
                 method.prepare(sample)
                 self._samples[number].append(sample)
                 done += 1
@@ -70,3 +74,24 @@ class Lesson:
             samples.append(views[int(pick.integers(len(views)))])
             segments.append(name)
         return samples, segments
+
+
+def parts_of(examples: Sequence[Example]) -> list[int]:
+    """In which of three parts each example is; all in one if they are fewer than six.
+
+    Whole volumes, if there are enough of them: what is guessed for one was then learned from
+    others. Of fewer volumes every third slice.
+    """
+    if len(examples) < _FEWEST_FOR_PARTS:
+        return [0] * len(examples)
+    sizes = Counter(example.case for example in examples)
+    part_of_case: dict[str, int] = {}
+    filled = [0] * _PARTS
+    # The largest volumes first, each into the part that has least.
+    for case, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+        part_of_case[case] = filled.index(min(filled))
+        filled[part_of_case[case]] += size
+    if min(filled) > 0 and max(filled) <= len(examples) / 2:
+        return [part_of_case[example.case] for example in examples]
+    order = sorted(range(len(examples)), key=lambda number: examples[number].place)
+    return [order.index(number) % _PARTS for number in range(len(examples))]

@@ -25,7 +25,7 @@ from MedSAGaSlicerLib.engine.teaching.events import (
     Validated,
 )
 from MedSAGaSlicerLib.engine.teaching.guard import Score, choose_held_out, measure
-from MedSAGaSlicerLib.engine.teaching.lesson import Lesson
+from MedSAGaSlicerLib.engine.teaching.lesson import Lesson, parts_of
 from MedSAGaSlicerLib.engine.teaching.planning import make_method, settled
 from MedSAGaSlicerLib.engine.teaching.results import (
     Results,
@@ -131,7 +131,8 @@ class _Run:
         self._stop = stop
         self._taught = [e for e in examples.examples if e.place not in self.held_out]
         self._aside: list[tuple[Example, Embedding]] = []
-        self._method = make_method(self.config, base, examples.segments, cache)
+        parts = 1 + max(parts_of(self._taught))
+        self._method = make_method(self.config, base, examples.segments, cache, parts)
         self._lesson = Lesson(self._taught, self.config.views, self.config.batch, self.config.seed)
         self._name = lesson_name(
             self.config, examples, self.held_out, self.fingerprint, str(base.device)
@@ -253,13 +254,20 @@ class _Run:
             self._check_stop()
 
     def _gathered(self, rounds: Rounds, step: int) -> Outcome:
-        """The gradients of a step; at first the locator's alone, since the decoder builds on it."""
-        seed = self.config.seed
-        located = rounds.locate(*self._lesson.unmirrored(step, self.config.guesses), [seed, step])
-        if step < self.config.head_steps:
+        """The gradients of a step; at first the locators' alone, since the decoder builds on them.
+
+        On embeddings that do not change they have learned their part then.
+        """
+        seed, head_start = self.config.seed, step < self.config.head_steps
+        located = Outcome(0.0, 0.0)
+        if head_start or not self._method.lasting_features:
+            chosen = self._lesson.unmirrored(step, self.config.guesses)
+            located = rounds.locate(*chosen, [seed, step])
+        if head_start:
             return located
         rng = np.random.default_rng([seed, _STEP_STREAM, step])
-        return rounds.step(*self._lesson.batch(step), rng, self.config.rounds)
+        count = int(rng.integers(1, self.config.rounds + 1))
+        return rounds.step(*self._lesson.batch(step), rng, count)
 
     def _told(self, outcome: Outcome, seconds_left: float) -> Progress:
         loss = outcome.loss if math.isfinite(outcome.loss) else None

@@ -40,6 +40,8 @@ class Method(ABC):
     """
 
     name: ClassVar[str]
+    lasting_features: ClassVar[bool] = False
+    """Whether `features` of a sample stay the same throughout a lesson."""
 
     def __init__(
         self,
@@ -47,8 +49,17 @@ class Method(ABC):
         segments: Sequence[str],
         config: TeachingConfig,
         cache: EmbeddingCache,
+        parts: int = 1,
     ) -> None:
-        """Copy what learns; `cache` is where embeddings are looked up and kept."""
+        """Copy what learns.
+
+        Args:
+            base: what is taught.
+            segments: their names.
+            config: settled settings.
+            cache: where embeddings are looked up and kept.
+            parts: of the examples, each kept from one of the learned prompt's locators.
+        """
         self.base = base
         self.cache = cache
         self.config = config
@@ -62,6 +73,7 @@ class Method(ABC):
                 config.prompt_tokens,
                 neutral,
                 base.model.logits_size // grid[0],
+                parts,
                 config.seed,
             ).to(base.device)
         for name, parameter in self.model.named_parameters():
@@ -109,9 +121,12 @@ class Method(ABC):
         Returns:
             Whether it was made: gradients that are not finite are thrown away.
         """
-        parameters = [entry for group in self.optimizer.param_groups for entry in group["params"]]
-        length = nn.utils.clip_grad_norm_(parameters, _LONGEST_GRADIENT)
-        finite = math.isfinite(float(length))
+        trained = self.trained()
+        own = [tensor for name, tensor in trained.items() if not name.startswith(LEARNED)]
+        new = [tensor for name, tensor in trained.items() if name.startswith(LEARNED)]
+        # Apart: what begins from nothing has gradients that would drown the others.
+        lengths = [nn.utils.clip_grad_norm_(part, _LONGEST_GRADIENT) for part in (own, new)]
+        finite = all(math.isfinite(float(length)) for length in lengths)
         if finite:
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak"] * rate

@@ -36,7 +36,11 @@ def settled(config: TeachingConfig, model: SamModel) -> TeachingConfig:
 
 
 def make_method(
-    config: TeachingConfig, base: Predictor, segments: Sequence[str], cache: EmbeddingCache
+    config: TeachingConfig,
+    base: Predictor,
+    segments: Sequence[str],
+    cache: EmbeddingCache,
+    parts: int,
 ) -> Method:
-    """The method that settled settings name, ready to learn."""
-    return METHOD_CLASSES[config.method](base, segments, config, cache)
+    """The method that settled settings name, ready to learn; arguments as `Method`'s."""
+    return METHOD_CLASSES[config.method](base, segments, config, cache, parts)

@@ -48,6 +48,7 @@ class Rounds:
         self._segments = tuple(segments)
         model = method.model
         self._scale = model.input_size / model.logits_size
+        self._parts = 0 if method.learned is None else len(method.learned.locators)
         self._probabilities = preprocessing_of(model.family, model.input_size).mask_probabilities
         with torch.no_grad():
             self._position: Tensor = model.prompt_encoder.get_dense_pe()  # type: ignore[operator]
@@ -75,12 +76,8 @@ class Rounds:
         valid = valid_batch(samples, targets.shape[-1]).to(leaf.device)
         batch = _Batch(leaf, targets, valid, [self._segments.index(name) for name in segments])
         outcomes = []
-        guess = None
         if self._method.learned is not None:
-            with torch.no_grad():
-                guesses = self._method.learned.guess(leaf, self._position)
-            guess = guesses[torch.arange(len(samples)), batch.numbers]
-            batch = replace(batch, guess=guess)
+            batch = replace(batch, guess=self._guess(samples, batch))
         shown = [n for n, target in enumerate(targets) if float(target.max()) > 0]
         if shown:
             first = self._first(rng, [samples[n] for n in shown], segments, batch.part(shown))
@@ -95,7 +92,7 @@ class Rounds:
     def locate(
         self, samples: Sequence[Sample], segments: Sequence[str], seeds: list[int]
     ) -> Outcome:
-        """Gather the gradients of the locator alone, on embeddings as they are."""
+        """Gather the gradients of the locators alone, on embeddings as they are."""
         learned = self._method.learned
         if learned is None or not samples:
             return Outcome(0.0, 0.0)
@@ -104,17 +101,36 @@ class Rounds:
         targets = target_batch(samples, segments).to(features.device)
         valid = valid_batch(samples, targets.shape[-1]).to(features.device)
         numbers = [self._segments.index(name) for name in segments]
+        losses, answers = [], []
         with torch.random.fork_rng(devices=[]):
-            # Of what the locator drops.
+            # Of what the locators drop.
             torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
             learned.train()
-            guesses = learned.guess(features, self._position)
+            for part in range(len(learned.locators)):
+                seen = [n for n, s in enumerate(samples) if s.part != part or self._parts == 1]
+                if not seen:
+                    continue
+                guesses = learned.guess_of(part, features[seen], self._position)
+                logits = guesses[torch.arange(len(seen)), [numbers[n] for n in seen]]
+                loss = mask_loss(logits[:, None], targets[seen], valid[seen]).mean()
+                loss.backward()  # type: ignore[no-untyped-call]
+                losses.append(float(loss.detach()))
+                answers += dice_of(logits.detach() > 0, targets[seen, 0]).tolist()
             learned.eval()
-        logits = guesses[torch.arange(len(samples)), numbers]
-        loss = mask_loss(logits[:, None], targets, valid).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        dice = dice_of(logits.detach() > 0, targets[:, 0]).tolist()
-        return Outcome(float(loss.detach()), _mean(dice))
+        return Outcome(_mean(losses), _mean(answers))
+
+    def _guess(self, samples: Sequence[Sample], batch: _Batch) -> Tensor:
+        """What locators that have not seen the samples make of them: (n, h, w), no gradients."""
+        learned = self._method.learned
+        guesses = torch.empty_like(batch.targets[:, 0])
+        if learned is None:
+            return guesses
+        with torch.no_grad():
+            for part in {sample.part for sample in samples}:
+                own = [n for n, sample in enumerate(samples) if sample.part == part]
+                found = learned.guess_of(part, batch.features[own], self._position)
+                guesses[own] = found[torch.arange(len(own)), [batch.numbers[n] for n in own]]
+        return guesses
 
     def _first(
         self,
@@ -139,7 +155,7 @@ class Rounds:
         """A first prompt and its corrections; each round's gradient is gathered at once."""
         masks = as_masks(batch.targets)
         losses: list[float] = []
-        previous = batch.guess
+        previous: Tensor | None = None
         answer = batch.targets[:, 0]
         for number in range(rounds):
             logits, scores = self._decode(batch, prompts, previous)

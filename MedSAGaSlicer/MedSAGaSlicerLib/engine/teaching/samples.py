@@ -25,7 +25,7 @@ class Sample:
     """A view of an example, ready to be taught.
 
     Attributes:
-        example: its number among the examples taught.
+        part: of the examples, all of whose samples one locator never sees.
         pixels: uint8 slice.
         mirrored: as of the view.
         targets: by segment, float16 (h, h): the part of each cell of the logits' grid that the
@@ -36,7 +36,7 @@ class Sample:
         features: what the method cached for it: the embedding, or an earlier layer's output.
     """
 
-    example: int
+    part: int
     pixels: NDArray[np.uint8]
     mirrored: bool
     targets: dict[str, Tensor]
@@ -54,7 +54,7 @@ class SampleMaker:
         self.scale = model.input_size / model.logits_size
         self._rules: Preprocessing = preprocessing_of(model.family, model.input_size)
 
-    def __call__(self, example: int, view: View) -> Sample:
+    def __call__(self, part: int, view: View) -> Sample:
         """The sample of a view; its features are the method's business."""
         frame = self._rules.frame((view.pixels.shape[0], view.pixels.shape[1]))
         rows, columns = (max(1, round(side / self.scale)) for side in frame.scaled)
@@ -64,7 +64,7 @@ class SampleMaker:
             if inside := [at for at, positive in pairs if positive]:
                 clicks[name] = self._rules.points(np.array(inside, np.float64), frame)
         targets = {name: self._target(mask, frame.scaled) for name, mask in view.masks.items()}
-        return Sample(example, view.pixels, view.mirrored, targets, (rows, columns), clicks)
+        return Sample(part, view.pixels, view.mirrored, targets, (rows, columns), clicks)
 
     def _target(self, mask: NDArray[np.bool_], scaled: tuple[int, int]) -> Tensor:
         maps = torch.from_numpy(mask.astype(np.float32))[None, None]

@@ -88,8 +88,6 @@ class TaughtPredictor(Predictor):
             msg = "There is no prompt: give a point or a box, or use predict_unprompted"
             raise InputError(msg)
         number = self._number(segment)
-        if previous_logits is None:
-            previous_logits = self._guess(embedding, number)
         return self._answer(embedding, prompts, previous_logits, False, self._tokens(number))
 
     def for_segment(self, name: str) -> TaughtSegment | Predictor:
