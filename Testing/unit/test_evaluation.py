@@ -165,4 +165,4 @@ def test_a_label_that_no_case_has_is_refused_before_the_model_runs(
 
 def test_an_unknown_kind_of_prompt_is_refused(cases: tuple[Case, ...]) -> None:
     with pytest.raises(InputError, match="box, point, clicks"):
-        evaluate(cases, ONE, RegionPredictor(), "none")
+        evaluate(cases, ONE, RegionPredictor(), "scribble")
