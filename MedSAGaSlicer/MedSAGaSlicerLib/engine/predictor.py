@@ -118,8 +118,7 @@ class Predictor:
         if prompts.is_empty and previous_logits is None:
             msg = "There is no prompt: give a point, a box, or the logits of an earlier prediction"
             raise InputError(msg)
-        alone = len(prompts.points) == 1 and prompts.box is None and previous_logits is None
-        ambiguous = alone and prompts.positive[0]
+        ambiguous = is_ambiguous(prompts, previous_logits)
         return self._answer(embedding, prompts, previous_logits, ambiguous)
 
     def _answer(
@@ -200,6 +199,12 @@ class Predictor:
                 f"({self.model.family}); encode the slice with this one"
             )
             raise InputError(msg)
+
+
+def is_ambiguous(prompts: Prompts, previous_logits: Logits | None) -> bool:
+    """Whether it is a single positive point, which leaves open how much is meant."""
+    alone = len(prompts.points) == 1 and prompts.box is None and previous_logits is None
+    return alone and prompts.positive[0]
 
 
 def load_predictor(

@@ -44,7 +44,7 @@ class TeachingConfig:
     learning_rate: float = 5e-4
     warm_up: float = 0.05
     weight_decay: float = 0.01
-    share: float = 0.6
+    share: float = 0.85
     prompt_tokens: int = 4
     head_start: float = 0.3
     guesses: int = 0

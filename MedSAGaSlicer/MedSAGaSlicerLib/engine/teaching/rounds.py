@@ -29,6 +29,7 @@ _BOX_PART: Final = 0.4
 _OWN_CLICK: Final = 0.3
 _MASK_PROMPT: Final = 0.8
 _STRONGEST: Final = 32.0
+_OTHERS: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,8 @@ class Rounds:
         answer = batch.targets[:, 0]
         for number in range(rounds):
             logits, scores = self._decode(batch, prompts, previous)
-            loss, answer = self._judged(batch, logits, scores)
+            ambiguous = prompts.ambiguous and previous is None
+            loss, answer = self._judged(batch, logits, scores, ambiguous)
             (loss / rounds).backward()  # type: ignore[no-untyped-call]
             losses.append(float(loss.detach()))
             if number + 1 < rounds:
@@ -171,17 +173,30 @@ class Rounds:
 
     def _unprompted(self, batch: _Batch) -> Outcome:
         logits, scores = self._decode(batch, None, batch.guess)
-        loss, answer = self._judged(batch, logits, scores)
+        loss, answer = self._judged(batch, logits, scores, ambiguous=False)
         loss.backward()  # type: ignore[no-untyped-call]
         dice = dice_of(answer > 0, batch.targets[:, 0]).tolist()
         return Outcome(float(loss.detach()), _mean(dice))
 
-    def _judged(self, batch: _Batch, logits: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of the single answer and of its score; the answer's logits (n, h, w)."""
-        single, score = logits[:, :1], scores[:, :1]
-        masks = mask_loss(single, batch.targets, batch.valid)
-        quality = (score - true_iou(single.detach(), batch.targets, batch.valid)) ** 2
-        return (masks + quality).mean(), single[:, 0].detach()
+    def _judged(
+        self, batch: _Batch, logits: Tensor, scores: Tensor, ambiguous: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of the answers and their scores, and the logits (n, h, w) a person would see.
+
+        Of one click the best of the three answers counts most, since the person sees the one with
+        the highest score; the others and the single answer are pulled along, for the structure is
+        the same. Otherwise the single answer counts alone.
+        """
+        if not ambiguous:
+            logits, scores = logits[:, :1], scores[:, :1]
+        masks = mask_loss(logits, batch.targets, batch.valid)
+        quality = (scores - true_iou(logits.detach(), batch.targets, batch.valid)) ** 2
+        if not ambiguous:
+            return (masks + quality).mean(), logits[:, 0].detach()
+        best = masks[:, 1:].min(dim=1).values
+        others = _OTHERS * (masks[:, 1:].mean(dim=1) + masks[:, 0])
+        shown = logits[torch.arange(len(logits)), 1 + scores[:, 1:].argmax(dim=1)]
+        return (best + others + quality.mean(dim=1)).mean(), shown.detach()
 
     def _decode(
         self, batch: _Batch, prompts: PromptBatch | None, previous: Tensor | None

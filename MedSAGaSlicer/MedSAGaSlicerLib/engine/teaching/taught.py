@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor
+from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor, is_ambiguous
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 
@@ -88,7 +88,8 @@ class TaughtPredictor(Predictor):
             msg = "There is no prompt: give a point or a box, or use predict_unprompted"
             raise InputError(msg)
         number = self._number(segment)
-        return self._answer(embedding, prompts, previous_logits, False, self._tokens(number))
+        ambiguous = is_ambiguous(prompts, previous_logits)
+        return self._answer(embedding, prompts, previous_logits, ambiguous, self._tokens(number))
 
     def for_segment(self, name: str) -> TaughtSegment | Predictor:
         """The model for a segment of that name: as taught, or the base if it was not taught it."""
