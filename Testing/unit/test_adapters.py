@@ -10,6 +10,7 @@ import torch
 from lessons import QUICK, disc, discs, example, teach, tiny_predictor
 from safetensors.torch import load_file, save_file
 
+from MedSAGaSlicerLib.engine import predictor as predictor_module
 from MedSAGaSlicerLib.engine.examples import ExampleSet
 from MedSAGaSlicerLib.engine.prompts import Prompts, SegmentPrompts, SlicePrompts
 from MedSAGaSlicerLib.engine.segmenting import segment
@@ -218,6 +219,8 @@ class TestOnDisk:
         (taught.parent / "something").mkdir()
         assert [entry.folder.name for entry in list_adapters(taught.parent)] == ["taught", "older"]
         assert list_adapters(taught.parent / "nowhere") == ()
+        export_adapter(taught, taught.parent / ".being written")
+        assert len(list_adapters(taught.parent)) == 2
 
     def test_renaming_changes_what_people_read_and_nothing_else(self, taught: Path) -> None:
         before = read_description(taught)
@@ -254,3 +257,19 @@ def test_several_adapters_share_one_base(lesson: Path, tmp_path: Path) -> None:
     again = [m.predict(embedding, CLICK).logits for m in (base, discs_model, rings_model)]
     assert all(np.array_equal(a, b) for a, b in zip(answers, again, strict=True))
     assert not np.array_equal(answers[1], answers[2])
+
+
+def test_the_bases_weights_are_hashed_once_for_all_its_adapters(
+    lesson: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+    whole = predictor_module.model_fingerprint
+    monkeypatch.setattr(
+        predictor_module,
+        "model_fingerprint",
+        lambda *given: hashed.append(1) or whole(*given),
+    )
+    base = tiny_predictor()
+    for _ in range(3):
+        load_adapter(lesson, base)
+    assert len(hashed) == 1

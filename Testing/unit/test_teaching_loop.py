@@ -175,6 +175,22 @@ def test_a_changed_lesson_does_not_go_on_from_another_ones_state(tmp_path: Path)
         assert started.done == 0
 
 
+def test_a_lesson_of_another_version_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lesson = train(QUICK, discs(10, 2), tiny_predictor(), tmp_path / "taught", base_name="tiny")
+    for event in lesson:
+        if isinstance(event, Progress) and event.step == 3:
+            break
+    lesson.close()
+    monkeypatch.setattr(state_module, "__version__", "99.0")
+    again = train(QUICK, discs(10, 2), tiny_predictor(), tmp_path / "taught", base_name="tiny")
+    started = next(again)
+    again.close()
+    assert isinstance(started, Started)
+    assert started.done == 0
+
+
 def test_a_damaged_state_begins_anew(tmp_path: Path) -> None:
     work = tmp_path / "work"
     lesson = train(QUICK, discs(10), tiny_predictor(), tmp_path / "a", base_name="", work=work)

@@ -90,6 +90,16 @@ def encoder_fingerprint(model: SamModel) -> str:
     return state.hexdigest()
 
 
+def model_fingerprint(model: SamModel, encoder: str) -> str:
+    """SHA-256 in hex over all weights of a model, `encoder` being its encoder's fingerprint."""
+    state = hashlib.sha256(encoder.encode())
+    for part in (model.prompt_encoder, model.mask_decoder):
+        for name, tensor in sorted(part.state_dict().items()):
+            state.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+            state.update(tensor.detach().cpu().contiguous().numpy())
+    return state.hexdigest()
+
+
 def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
     """Families to which tensors of these names and shapes can belong; empty if to none.
 

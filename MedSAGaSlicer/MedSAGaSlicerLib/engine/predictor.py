@@ -15,7 +15,11 @@ from torch import Tensor
 
 from MedSAGaSlicerLib.engine import registry
 from MedSAGaSlicerLib.engine.attention import fuse_attention
-from MedSAGaSlicerLib.engine.checkpoints import encoder_fingerprint, load_model
+from MedSAGaSlicerLib.engine.checkpoints import (
+    encoder_fingerprint,
+    load_model,
+    model_fingerprint,
+)
 from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel
 from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
@@ -66,7 +70,17 @@ class Predictor:
 
         Models that share their encoder and differ in the decoder share the key.
         """
-        return f"{encoder_fingerprint(self.model)}-{self._rules.name}-{self._rules.input_size}"
+        return f"{self.encoder_fingerprint}-{self._rules.name}-{self._rules.input_size}"
+
+    @cached_property
+    def encoder_fingerprint(self) -> str:
+        """SHA-256 in hex over the encoder's weights."""
+        return encoder_fingerprint(self.model)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 in hex over all weights; as an encoder's, taken once: they do not change."""
+        return model_fingerprint(self.model, self.encoder_fingerprint)
 
     def encode(self, pixels: npt.NDArray[np.uint8]) -> Embedding:
         """Encode one slice; as `encode_batch`."""

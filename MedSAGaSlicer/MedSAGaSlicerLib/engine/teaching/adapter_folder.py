@@ -155,9 +155,14 @@ def _refuse_format(folder: Path, fields: Mapping[str, Any]) -> None:
 
 
 def list_adapters(folder: Path) -> tuple[AdapterDescription, ...]:
-    """The taught models of a folder, the newest first; what is none or damaged is left out."""
+    """The taught models of a folder, the newest first; what is none or damaged is left out.
+
+    So is what begins with a dot: a model that is being written, or a lesson under way.
+    """
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name.startswith("."):
+            continue
         try:
             found.append(read_description(path))
         except CheckpointError:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from MedSAGaSlicerLib.engine.checkpoints import encoder_fingerprint
 from MedSAGaSlicerLib.engine.predictor import load_predictor
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import WEIGHTS_FILE, read_description
 from MedSAGaSlicerLib.engine.teaching.decoder_method import DecoderMethod
@@ -17,7 +15,6 @@ from MedSAGaSlicerLib.engine.weight_files import read_tensors
 from MedSAGaSlicerLib.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from MedSAGaSlicerLib.engine.families import SamModel
     from MedSAGaSlicerLib.engine.predictor import Predictor
 
 METHOD_CLASSES: Final[dict[str, type[Method]]] = {DecoderMethod.name: DecoderMethod}
@@ -39,7 +36,7 @@ def load_adapter(folder: Path, base: Predictor) -> TaughtPredictor:
             f"this version does not know ({', '.join(METHOD_CLASSES)}). Update"
         )
         raise CheckpointError(msg)
-    if base_fingerprint(base.model) != description.base_fingerprint:
+    if base.fingerprint != description.base_fingerprint:
         msg = (
             f"The taught model {folder} belongs to {description.base} ({description.family}), with "
             f"other weights than the {base.model.family} that is loaded. Load its own base, or "
@@ -75,13 +72,3 @@ def load_taught(
     """
     base = load_predictor(name_or_path, device, threads)
     return base if adapter is None else load_adapter(Path(adapter), base)
-
-
-def base_fingerprint(model: SamModel) -> str:
-    """SHA-256 in hex over all weights of a model: encoder, prompt encoder and decoder."""
-    state = hashlib.sha256(encoder_fingerprint(model).encode())
-    for part in (model.prompt_encoder, model.mask_decoder):
-        for name, tensor in sorted(part.state_dict().items()):
-            state.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-            state.update(tensor.detach().cpu().contiguous().numpy())
-    return state.hexdigest()

@@ -13,7 +13,6 @@ import numpy as np
 from MedSAGaSlicerLib import __version__
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import check_adapter_path
-from MedSAGaSlicerLib.engine.teaching.adapters import base_fingerprint
 from MedSAGaSlicerLib.engine.teaching.events import (
     Event,
     Finished,
@@ -124,7 +123,7 @@ class _Run:
         self.examples = examples
         self.base = base
         self.held_out = choose_held_out(examples, earlier_held_out)
-        self.fingerprint = base_fingerprint(base.model)
+        self.fingerprint = base.fingerprint
         self.progress = LessonState()
         self._cache = cache
         self._work = work

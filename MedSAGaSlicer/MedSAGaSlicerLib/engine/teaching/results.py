@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from MedSAGaSlicerLib.engine.checkpoints import encoder_fingerprint
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import write_adapter
 from MedSAGaSlicerLib.engine.teaching.curve_picture import curve_png
 from MedSAGaSlicerLib.engine.teaching.guard import Score, verdict
@@ -133,7 +132,7 @@ def _description(results: Results, report: dict[str, Any]) -> dict[str, Any]:
         "base": results.base_name,
         "family": model.family,
         "base_fingerprint": results.fingerprint,
-        "encoder_fingerprint": encoder_fingerprint(model),
+        "encoder_fingerprint": results.method.base.encoder_fingerprint,
         "segments": list(results.examples.segments),
         "cases": cases,
         "held_out": [list(place) for place in results.held_out],

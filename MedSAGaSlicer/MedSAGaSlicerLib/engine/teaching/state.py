@@ -14,6 +14,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from MedSAGaSlicerLib import __version__
 from MedSAGaSlicerLib.engine.example_file import prompts_content
 from MedSAGaSlicerLib.engine.files import atomic_path
 from MedSAGaSlicerLib.engine.teaching.guard import Score
@@ -57,7 +58,7 @@ def lesson_name(
     """A hash of all that decides what a lesson learns: only the very same one may go on."""
     state = hashlib.sha256()
     settings = {k: v for k, v in config.to_dict().items() if k != "save_every"}
-    about = [FORMAT, settings, held_out, base, device, list(examples.segments)]
+    about = [FORMAT, __version__, settings, held_out, base, device, list(examples.segments)]
     state.update(json.dumps(about, sort_keys=True).encode())
     for example in examples.examples:
         prompts = {name: prompts_content(given) for name, given in sorted(example.prompts.items())}
