@@ -10,6 +10,7 @@ from MedSAGaSlicerLib.errors import InputError, MedSAGaError, WorkerError
 from MedSAGaSlicerLib.scene.annotation import Annotation
 from MedSAGaSlicerLib.scene.asking import Asking
 from MedSAGaSlicerLib.scene.events import Closed, Problem
+from MedSAGaSlicerLib.scene.jobs import Jobs, Workplace
 from MedSAGaSlicerLib.scene.prefetch import Prefetcher, SliceKeys
 from MedSAGaSlicerLib.scene.reacting import Reactions
 from MedSAGaSlicerLib.scene.slices import SlicePosition, check_position
@@ -53,10 +54,11 @@ class AnnotationLoop:
             discard=client.release,
             markups_changed=self._watch.note_markups,
         )
-        keys = SliceKeys(volume)
-        self._asking = Asking(self._annotation, client, keys)
-        self._prefetcher = Prefetcher(volume, client, keys)
+        self._keys = SliceKeys(volume)
+        self._asking = Asking(self._annotation, client, self._keys)
+        self._prefetcher = Prefetcher(volume, client, self._keys)
         self._reactions = Reactions(self._annotation, self._asking, self._prefetcher, self._watch)
+        self._jobs = Jobs()
         self._loading = (0, "")
         self._complaint = ""
         self._watch.observe(volume, segmentation, self._annotation.session.node)
@@ -79,7 +81,7 @@ class AnnotationLoop:
     @property
     def busy(self) -> bool:
         """Whether masks are still to come: poll often then."""
-        return bool(self._asking.requests)
+        return bool(self._asking.requests or self._jobs.running)
 
     def look_at(self, axis: str, index: int) -> None:
         """Say which slice is looked at, so that it and its neighbours are embedded.
@@ -113,6 +115,7 @@ class AnnotationLoop:
     def use_model(self, model: str, adapter: str | None = None) -> None:
         """Have another model answer from now on. Masks there are stay until they are prompted."""
         self._react()
+        self._jobs.stop("Stopped: another model answers now. What was done is kept.")
         self._loading = (self._client.load_model(model, adapter), self.model)
         self._annotation.session.model = model
         self._annotation.forget_answers()
@@ -121,16 +124,7 @@ class AnnotationLoop:
 
     def poll(self) -> list[AnnotationEvent]:
         """Write what answers have come, see what others did; the news. Never waits."""
-        self._heed(self._client.poll())
-        if self._closed is None:
-            try:
-                self._news += self._reactions.react()
-                if self._client.running:
-                    self._reactions.look_around()
-            except MedSAGaError as error:
-                self._complain(error)
-            else:
-                self._complaint = ""
+        self._tick(None, None)
         news, self._news = self._news, []
         return news
 
@@ -166,11 +160,37 @@ class AnnotationLoop:
         self._watch.close()
         self._annotation.markups.close()
         self._asking.call_off()
+        self._jobs.stop(f"Stopped: {reason} What was done is kept.")
         self._annotation.forget_answers()
         if self._client.running:
             self._prefetcher.stop()
 
+    def _tick(self, request: int | None, timeout_s: float | None) -> None:
+        """Poll once, or until a request is answered, and let everything go on."""
+        client = self._client
+        self._heed(client.poll() if request is None else client.wait(request, timeout_s))
+        if self._closed is not None:
+            return
+        try:
+            self._news += self._reactions.react()
+            if client.running:
+                self._reactions.look_around()
+        except MedSAGaError as error:
+            self._complain(error)
+        else:
+            self._complaint = ""
+        self._jobs.step()
+
+    def _workplace(self) -> Workplace:
+        return Workplace(
+            self._annotation, self._client, self._keys, self._watch, self._tick, self._news_of_job
+        )
+
+    def _news_of_job(self, event: AnnotationEvent) -> None:
+        self._news.append(event)
+
     def _heed(self, events: Sequence[Event]) -> None:
+        events = [event for event in events if not self._jobs.heed(event)]
         for event in events:
             if isinstance(event, Failed) and event.request == self._loading[0]:
                 # The worker keeps its former model; so do we.

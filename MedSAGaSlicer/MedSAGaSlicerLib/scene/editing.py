@@ -59,7 +59,7 @@ class Editing:
         free = self.editable(segment_id, position) & ~shield(segment_id)
         wanted = np.where(free, target, current)
         changes = []
-        for other in self._overwritten(segment_id):
+        for other in self.overwritten(segment_id):
             theirs = read_slice(self._segmentation, other, grid, position)
             lost = theirs & wanted & ~current & ~shield(other)
             if lost.any():
@@ -114,7 +114,7 @@ class Editing:
             allowed &= (values >= low) & (values <= high)
         return allowed
 
-    def _overwritten(self, segment_id: str) -> tuple[str, ...]:
+    def overwritten(self, segment_id: str) -> tuple[str, ...]:
         """The segments that lose the voxels that this one gains."""
         editor = self.editor
         if editor is None or editor.GetOverwriteMode() == editor.OverwriteNone:
