@@ -39,7 +39,6 @@ class Annotation:
     """One volume, one segmentation, and what was said and done about them.
 
     ``work`` has the slices with prompts, by segment and slice; ``prompts`` the prompts by number.
-
     ``discard`` is told the logits of answers that are no longer wanted; ``markups_changed`` is
     called when somebody touches the prompts' markups.
     """
@@ -157,12 +156,12 @@ class Annotation:
         work.state = before = work.state.absorbed(self.read(key))
         self.remove_surface()
         changes = self.editing.write(
-            segment_id, position, work.compose(groups), lambda other: self._shield(other, position)
+            segment_id, position, work.compose(groups), lambda other: self.shield(other, position)
         )
         self.history.void_undone(key)
         for change in changes:
             entry.changes.append(change)
-            self._cross(entry, change, key)
+            self.cross(entry, change, key)
         written = PackedMask.of(self.read(key))
         work.state = replace(before, written=written, shown=frozenset(groups))
         entry.note_work(key, before, work.state if groups else None)
@@ -234,6 +233,7 @@ class Annotation:
         for prompt in gone:
             del self.prompts[prompt.number]
         self.markups.remove_of_segment(segment_id)
+        self.session.contributions.drop_segment(segment_id)
         return [PromptChange(prompt, None) for prompt in gone]
 
     def remove_surface(self) -> None:
@@ -274,10 +274,11 @@ class Annotation:
         self.history.push(Entry(label, [ConfirmationChange(position, before, confirmation)]))
         self.confirmations.put(position, confirmation)
 
-    def _shield(self, segment_id: str, position: SlicePosition) -> NDArray[np.bool_]:
+    def shield(self, segment_id: str, position: SlicePosition) -> NDArray[np.bool_]:
+        """Which voxels (rows, columns) of a slice lie on confirmed slices of other axes."""
         return self.confirmations.protected(grid_of(self.volume), segment_id, position)
 
-    def _cross(self, entry: Entry, change: SliceChange, writer: WorkKey) -> None:
+    def cross(self, entry: Entry, change: SliceChange, writer: WorkKey) -> None:
         """Tell the other slices in work what a write changed where they meet it."""
         changed = change.changed.unpack()
         for key, work in self.work.items():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from MedSAGaSlicerLib.scene.confirmations import Confirmation
+    from MedSAGaSlicerLib.scene.contributions import Contribution
     from MedSAGaSlicerLib.scene.prompt_groups import Prompt
     from MedSAGaSlicerLib.scene.session import WorkKey
     from MedSAGaSlicerLib.scene.slice_work import WorkState
@@ -87,6 +88,15 @@ class ConfirmationChange:
 
 
 @dataclass(frozen=True)
+class ContributionChange:
+    """What a job has written on a slice of a segment, as it was known before and after."""
+
+    key: WorkKey
+    before: Contribution | None
+    after: Contribution | None
+
+
+@dataclass(frozen=True)
 class SegmentAdded:
     """A segment that an action made; undone only while it is empty."""
 
@@ -103,7 +113,14 @@ class OutsideEdit:
     redo: Callable[[], bool]
 
 
-Change = SliceChange | PromptChange | ConfirmationChange | SegmentAdded | OutsideEdit
+Change = (
+    SliceChange
+    | PromptChange
+    | ConfirmationChange
+    | ContributionChange
+    | SegmentAdded
+    | OutsideEdit
+)
 
 
 @dataclass
@@ -129,6 +146,9 @@ class Entry:
         masks = [
             m for c in self.changes if isinstance(c, SliceChange) for m in (c.changed, c.after)
         ]
+        noted = [c for c in self.changes if isinstance(c, ContributionChange)]
+        for state in (s for c in noted for s in (c.before, c.after) if s is not None):
+            masks += [state.ours, state.erased]
         for states in self.work.values():
             masks += [m for s in states if s is not None for m in (s.base, s.held, s.written)]
         return 500 + sum(len(mask.body) for mask in masks)

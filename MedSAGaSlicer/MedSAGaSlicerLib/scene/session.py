@@ -17,6 +17,7 @@ import slicer
 from MedSAGaSlicerLib.engine.geometry import AXES
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.confirmations import Confirmations
+from MedSAGaSlicerLib.scene.contributions import Contributions
 from MedSAGaSlicerLib.scene.slice_work import WorkState
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 
@@ -42,6 +43,7 @@ class Session:
 
     def __init__(self, node: slicer.vtkMRMLScriptedModuleNode) -> None:
         self.node = node
+        self.contributions = Contributions(node)
         self._stored: dict[WorkKey, WorkState] = {}
 
     @classmethod

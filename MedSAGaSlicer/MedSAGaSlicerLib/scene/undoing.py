@@ -8,6 +8,7 @@ import slicer
 
 from MedSAGaSlicerLib.scene.history import (
     ConfirmationChange,
+    ContributionChange,
     PromptChange,
     SegmentAdded,
     SliceChange,
@@ -17,6 +18,7 @@ from MedSAGaSlicerLib.scene.slice_work import SliceWork
 
 if TYPE_CHECKING:
     from MedSAGaSlicerLib.scene.annotation import Annotation
+    from MedSAGaSlicerLib.scene.contributions import Contribution
     from MedSAGaSlicerLib.scene.history import Change, Entry
     from MedSAGaSlicerLib.scene.prompt_groups import Prompt
     from MedSAGaSlicerLib.scene.session import WorkKey
@@ -64,6 +66,8 @@ def _revert(annotation: Annotation, change: Change) -> bool:
     if isinstance(change, ConfirmationChange):
         annotation.confirmations.put(change.position, change.before)
         return True
+    if isinstance(change, ContributionChange):
+        return _remember(annotation, change, change.before)
     if isinstance(change, SegmentAdded):
         node = annotation.segmentation
         if change.segment_id not in segment_ids(node) or has_content(node, change.segment_id):
@@ -81,6 +85,8 @@ def _repeat(annotation: Annotation, change: Change) -> bool:
     if isinstance(change, ConfirmationChange):
         annotation.confirmations.put(change.position, change.after)
         return True
+    if isinstance(change, ContributionChange):
+        return _remember(annotation, change, change.after)
     if isinstance(change, SegmentAdded):
         node = annotation.segmentation
         if change.segment_id in segment_ids(node):
@@ -101,6 +107,15 @@ def _write(annotation: Annotation, change: SliceChange, *, back: bool) -> bool:
     if started and status_of(annotation.segmentation, change.segment_id) == _IN_PROGRESS:
         set_status(annotation.segmentation, change.segment_id, _NOT_STARTED)
     return True
+
+
+def _remember(
+    annotation: Annotation, change: ContributionChange, state: Contribution | None
+) -> bool:
+    if change.key[0] in segment_ids(annotation.segmentation):
+        annotation.session.contributions.put(change.key, state)
+    # Nothing that anybody sees.
+    return False
 
 
 def _exchange(annotation: Annotation, old: Prompt | None, new: Prompt | None) -> bool:
