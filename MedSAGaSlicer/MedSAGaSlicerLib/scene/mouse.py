@@ -9,6 +9,7 @@ import numpy as np
 import vtk
 
 from MedSAGaSlicerLib.errors import InputError, MedSAGaError
+from MedSAGaSlicerLib.scene.observing import Observers
 from MedSAGaSlicerLib.scene.rubber_band import RubberBand
 from MedSAGaSlicerLib.scene.slices import shown_slice, to_plane
 from MedSAGaSlicerLib.scene.volumes import array_of, grid_of, voxel_of
@@ -144,17 +145,16 @@ class _ViewMouse:
             "LeftButtonReleaseEvent": self._on_release,
             "KeyPressEvent": self._on_key,
         }
+        self._observers = Observers()
         self._tags = {
-            name: interactor.AddObserver(name, reaction, _PRIORITY)
+            name: self._observers.add(interactor, name, reaction, _PRIORITY)
             for name, reaction in reactions.items()
         }
-        self._view_tag = view.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_view_change)
+        self._observers.add(view, vtk.vtkCommand.ModifiedEvent, self._on_view_change)
 
     def close(self) -> None:
         self._call_off()
-        for tag in self._tags.values():
-            self._interactor.RemoveObserver(tag)
-        self._view.RemoveObserver(self._view_tag)
+        self._observers.close()
 
     def _on_press(self, _caller: Any, event: str) -> None:
         if self._tool.takes_hold():

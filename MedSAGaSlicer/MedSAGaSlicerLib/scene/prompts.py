@@ -14,6 +14,7 @@ import numpy as np
 import slicer
 import vtk
 
+from MedSAGaSlicerLib.scene.observing import Observers
 from MedSAGaSlicerLib.scene.prompt_groups import Prompt
 from MedSAGaSlicerLib.scene.prompt_markups import (
     SEGMENT_ATTRIBUTE,
@@ -51,19 +52,19 @@ _CHANGES: Final = ("Added", "Modified", "PositionDefined", "PositionUndefined", 
 class PromptStore:
     """The prompts of one session.
 
-    ``changed`` is called, possibly often and with the event, when markups may have changed.
+    ``changed`` is called, possibly often, when markups may have changed.
     """
 
     def __init__(
         self,
         session: Session,
         segmentation: slicer.vtkMRMLSegmentationNode,
-        changed: Callable[..., None],
+        changed: Callable[[], None],
     ) -> None:
         self._session = session
         self._segmentation = segmentation
         self._changed = changed
-        self._observed: dict[slicer.vtkMRMLMarkupsNode, list[int]] = {}
+        self._observers = Observers()
         self._dragged: set[slicer.vtkMRMLMarkupsNode] = set()
         self._known: dict[int, Prompt] = {}
         self._labels: dict[int, str] = {}
@@ -142,8 +143,8 @@ class PromptStore:
 
     def close(self) -> None:
         """Stop listening to the markups; they stay."""
-        for node in list(self._observed):
-            self._forget(node)
+        self._observers.close()
+        self._dragged.clear()
 
     def _put_box(self, prompt: Prompt, grid: Grid) -> None:
         assert prompt.box is not None  # noqa: S101 - the caller has looked
@@ -248,25 +249,25 @@ class PromptStore:
 
     def _observe(self) -> None:
         present = set(self._session.prompt_nodes())
-        for node in [n for n in self._observed if n not in present]:
+        for node in set(self._observers) - present:
             self._forget(node)
-        for node in present - set(self._observed):
+        for node in present - set(self._observers):
             markups = slicer.vtkMRMLMarkupsNode
             reactions = dict.fromkeys(
-                (f"Point{change}Event" for change in _CHANGES), self._changed
+                (f"Point{change}Event" for change in _CHANGES), self._on_change
             ) | {
                 "PointStartInteractionEvent": self._on_drag_start,
                 "PointEndInteractionEvent": self._on_drag_end,
             }
-            self._observed[node] = [
-                node.AddObserver(getattr(markups, name), reaction)
-                for name, reaction in reactions.items()
-            ]
+            for name, reaction in reactions.items():
+                self._observers.add(node, getattr(markups, name), reaction)
 
     def _forget(self, node: slicer.vtkMRMLMarkupsNode) -> None:
-        for tag in self._observed.pop(node, ()):
-            node.RemoveObserver(tag)
+        self._observers.remove(node)
         self._dragged.discard(node)
+
+    def _on_change(self, *_event: Any) -> None:
+        self._changed()
 
     def _on_drag_start(self, node: slicer.vtkMRMLMarkupsNode, *_event: Any) -> None:
         self._dragged.add(node)

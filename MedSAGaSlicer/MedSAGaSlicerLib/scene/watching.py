@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 import slicer
 import vtk
+
+from MedSAGaSlicerLib.scene.observing import Observers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,15 +22,16 @@ if TYPE_CHECKING:
 class Watch:
     """Observes a scene, a volume, a segmentation and slice views.
 
-    ``gone`` is called with the reason as soon as a node is removed or the scene closes. What is
-    noted is taken down by whoever reacts to it; ``edited`` by every reaction and every recording.
+    ``gone``, a method, is called with the reason as soon as a node is removed or the scene closes.
+    What is noted is taken down by whoever reacts to it; ``edited`` by every reaction and every
+    recording.
     """
 
     def __init__(self, gone: Callable[[str], None]) -> None:
-        self._gone = gone
+        # Whose watch this is goes when nobody else wants it any more.
+        self._tell_gone = WeakMethod(gone)
         self._nodes: tuple[slicer.vtkMRMLNode, ...] = ()
-        self._tags: list[tuple[vtk.vtkObject, int]] = []
-        self._views: dict[slicer.vtkMRMLSliceNode, int] = {}
+        self._observers, self._views = Observers(), Observers()
         self._is_ours = False
         self.markups_changed = True
         self.segments_changed = True
@@ -45,26 +49,24 @@ class Watch:
         """Start observing."""
         self._nodes = (volume, segmentation, session)
         scene, core = volume.GetScene(), segmentation.GetSegmentation()
-        self._add(scene, scene.StartCloseEvent, self._on_scene_close)
-        self._add(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_removed)
-        self._add(volume, volume.TransformModifiedEvent, self._on_volume_moved)
-        self._add(volume, vtk.vtkCommand.ModifiedEvent, self._on_volume_moved)
-        self._add(core, core.SourceRepresentationModified, self._on_segments_changed)
-        self._add(core, core.RepresentationModified, self._on_segments_changed)
-        self._add(core, core.SegmentModified, self.note_markups)
-        self._add(core, core.SegmentRemoved, self._on_segment_removed)
+        self._observers.add(scene, scene.StartCloseEvent, self._on_scene_close)
+        self._observers.add(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_removed)
+        self._observers.add(volume, volume.TransformModifiedEvent, self._on_volume_moved)
+        self._observers.add(volume, vtk.vtkCommand.ModifiedEvent, self._on_volume_moved)
+        self._observers.add(core, core.SourceRepresentationModified, self._on_segments_changed)
+        self._observers.add(core, core.RepresentationModified, self._on_segments_changed)
+        self._observers.add(core, core.SegmentModified, self.note_markups)
+        self._observers.add(core, core.SegmentRemoved, self._on_segment_removed)
 
     def add_view(self, view: slicer.vtkMRMLSliceNode) -> None:
         """Notice where a slice view is scrolled to."""
         if view not in self._views:
-            self._views[view] = view.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_view)
+            self._views.add(view, vtk.vtkCommand.ModifiedEvent, self._on_view)
             self.changed_views.append(view)
 
     def remove_view(self, view: slicer.vtkMRMLSliceNode) -> None:
         """No longer look at a view."""
-        tag = self._views.pop(view, None)
-        if tag is not None:
-            view.RemoveObserver(tag)
+        self._views.remove(view)
         self.changed_views = [changed for changed in self.changed_views if changed is not view]
 
     @contextmanager
@@ -82,14 +84,14 @@ class Watch:
 
     def close(self) -> None:
         """Stop observing."""
-        for observed, tag in self._tags:
-            observed.RemoveObserver(tag)
-        self._tags.clear()
-        for view in list(self._views):
-            self.remove_view(view)
+        self._observers.close()
+        self._views.close()
+        self.changed_views.clear()
 
-    def _add(self, observed: vtk.vtkObject, event: int, reaction: Callable[..., None]) -> None:
-        self._tags.append((observed, observed.AddObserver(event, reaction)))
+    def _gone(self, reason: str) -> None:
+        tell = self._tell_gone()
+        if tell is not None:
+            tell(reason)
 
     def _on_scene_close(self, *_event: Any) -> None:
         self._gone("The scene was closed.")
