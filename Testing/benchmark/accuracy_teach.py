@@ -2,18 +2,20 @@
 
 `--data` holds 2d/<set> and 3d/<set>, each with images/ and labels/. For each structure and seed 15
 slices are drawn from one part of the files, taught, and measured on the other part. Every line has
-before and after together; the last lines are means over the structures.
+before and after together. A lesson's line is printed as soon as it is measured; `--summary` takes
+such lines from a file, of as many runs as there were, and prints each structure's means over its
+seeds and the means over the structures.
 """
 
 import argparse
+import json
 import tempfile
-from collections.abc import Iterator
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from report import report
 
@@ -31,11 +33,13 @@ from MedSAGaSlicerLib.engine.teaching.shots import draw_examples
 from MedSAGaSlicerLib.engine.teaching.taught import TaughtSegment
 
 LABEL = LabelChoice.parse("any")
+LESSON: Final = "teach, a lesson"
+TOLD: Final = ("before", "after", "unprompted", "clicks before", "clicks after")
 
 
 @dataclass(frozen=True)
 class Structure:
-    """A structure, and for how many of its files there is time; `taught` files may be few."""
+    """A structure, and for how many of its files there is time."""
 
     name: str
     folder: str
@@ -70,64 +74,82 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default="starter")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--shots", type=int, default=15)
     parser.add_argument("--empty", type=int, default=3)
     parser.add_argument("--steps", type=int, default=TeachingConfig.steps)
+    parser.add_argument("--method", default=TeachingConfig.method)
     parser.add_argument("--only", help="a structure's name")
+    parser.add_argument("--cases", type=int, help="measure on so many files, not all")
     parser.add_argument(
         "--clicks", action="store_true", help="also clicks to 0.80, which take long"
     )
+    parser.add_argument("--summary", type=Path, help="only sum up lessons in this file")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    lessons = measured(options) if options.summary is None else read_lessons(options.summary)
+    tell(lessons)
+
+
+def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Give all lessons asked for and measure what they brought."""
     base = load_predictor(options.model, "cpu", options.threads)
-    measure_all(base, options)
-
-
-def measure_all(base: Predictor, options: argparse.Namespace) -> None:
-    """All structures over all seeds, then the means."""
-    closed, fewer = [], []
+    lessons = []
     for structure in STRUCTURES:
-        if options.only in (None, structure.name):
-            rows = [measure(base, structure, seed, options) for seed in range(options.seeds)]
-            told = tell(structure.name, rows)
-            closed.append(told["gap closed"])
-            fewer.append(told.get("clicks saved", 0.0))
-    report("teach, part of the gap to 1 closed, mean of structures", [float(np.mean(closed))], "")
-    if options.clicks:
-        report("teach, clicks to 0.80 saved, mean of structures", [float(np.mean(fewer))], "")
+        for seed in options.seeds if options.only in (None, structure.name) else ():
+            found = measure(base, structure, seed, options)
+            rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()}
+            report(LESSON, [found["after"]], "Dice after one click", **rounded)
+            lessons.append(found)
+    return lessons
+
+
+def read_lessons(path: Path) -> list[dict[str, Any]]:
+    """The lessons among a file's lines; of two on the same structure and seed the later one."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines if line.startswith("{")]
+    lessons = [line for line in found if line["benchmark"] == LESSON]
+    return list({(line["structure"], line["seed"]): line for line in lessons}.values())
 
 
 def measure(
     base: Predictor, structure: Structure, seed: int, options: argparse.Namespace
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """One lesson: the figures before and after, on files that it did not see."""
     folder = options.data / structure.folder
-    taught_on, tested_on = split(find_cases(folder / "images", folder / "labels"), structure, seed)
+    cases = find_cases(folder / "images", folder / "labels")
+    taught_on, tested_on = split(cases, structure, seed)
+    tested_on = tested_on[: options.cases]
     examples = draw_examples(taught_on, LABEL, options.shots, options.empty, seed)
-    cache = EmbeddingCache(None, ram_bytes=8 << 30)
+    cache = EmbeddingCache(None, ram_bytes=2 << 30)
     kind = "clicks" if options.clicks else "point"
     with tempfile.TemporaryDirectory() as work:
         output = Path(work) / "taught"
-        config = TeachingConfig(seed=seed, steps=options.steps)
+        config = TeachingConfig(options.method, seed, options.steps)
+        begun = time.process_time()
         events = train(config, examples, base, output, base_name=options.model, cache=cache)
         (lesson,) = (event.report for event in events if isinstance(event, Finished))
+        cpu = time.process_time() - begun
         taught = TaughtSegment(load_adapter(output, base), examples.segments[0])
     before = evaluate(tested_on, LABEL, Remembering(base, cache), kind)
     after = evaluate(tested_on, LABEL, Remembering(taught, cache), kind)
     free = evaluate(tested_on, LABEL, Remembering(taught, cache), "none")
     found = {
+        "structure": structure.name,
+        "seed": seed,
+        "files": len(before["cases"]),
+        "slices": sum(case["slices"] for case in before["cases"]),
         "before": one_click(before),
         "after": one_click(after),
         "unprompted": free["mean_dice"],
-        "guard before": lesson["before"] or 0.0,
-        "guard after": lesson["after"] or 0.0,
-        "accepted": float(bool(lesson["accepted"])),
-        "seconds": lesson["seconds"],
+        "unprompted slices": sum(case["slices"] for case in free["cases"]),
+        "guard before": lesson["before"],
+        "guard after": lesson["after"],
+        "accepted": lesson["accepted"],
+        "cpu seconds": cpu,
     }
     if options.clicks:
         found |= {"clicks before": before["noc80"], "clicks after": after["noc80"]}
-    torch.manual_seed(0)
     return found
 
 
@@ -147,28 +169,27 @@ def split(
     return tuple(cases[n] for n in taught), tuple(cases[n] for n in tested)
 
 
-def tell(name: str, rows: list[dict[str, float]]) -> dict[str, float]:
-    """Print a structure's figures; the means of what the summary needs."""
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
-    before, after = columns["before"], columns["after"]
-    closed = [(b - a) / (1 - a) for a, b in zip(before, after, strict=True)]
-    details = {key: [round(value, 3) for value in values] for key, values in columns.items()}
-    report(f"teach {name}, one click after", after, "Dice", **details)
-    report(
-        f"teach {name}, gap closed", closed, "", before=details["before"], after=details["after"]
-    )
-    report(f"teach {name}, unprompted on all slices", columns["unprompted"], "Dice")
-    told = {"gap closed": float(np.mean(after) - np.mean(before)) / (1 - float(np.mean(before)))}
-    for saved in clicks_saved(columns):
-        report(f"teach {name}, clicks to 0.80", columns["clicks after"], "clicks", **details)
-        told["clicks saved"] = saved
-    return told
-
-
-def clicks_saved(columns: dict[str, list[float]]) -> Iterator[float]:
-    """The part of the clicks that is no longer needed, if clicks were counted."""
-    if "clicks before" in columns:
-        yield 1 - float(np.mean(columns["clicks after"])) / float(np.mean(columns["clicks before"]))
+def tell(lessons: list[dict[str, Any]]) -> None:
+    """Print each structure's figures, means over its seeds, and the means over the structures."""
+    closed, saved = [], []
+    for name in dict.fromkeys(lesson["structure"] for lesson in lessons):
+        rows = [lesson for lesson in lessons if lesson["structure"] == name]
+        columns = {key: [row[key] for row in rows] for key in rows[0] if key in TOLD}
+        means = {key: float(np.mean(values)) for key, values in columns.items()}
+        details = {key: [round(value, 3) for value in values] for key, values in columns.items()}
+        closed.append((means["after"] - means["before"]) / (1 - means["before"]))
+        report(f"teach {name}, part of the gap closed", [closed[-1]], "", goal=0.3, **details)
+        report(f"teach {name}, Dice gained", [means["after"] - means["before"]], "", goal=-0.01)
+        free = means["unprompted"]
+        report(f"teach {name}, unprompted on all slices", [free], "Dice", seeds=len(rows))
+        if "clicks after" in means:
+            saved.append(1 - means["clicks after"] / means["clicks before"])
+            report(f"teach {name}, clicks to 0.80 saved", [saved[-1]], "", **details)
+    told = [round(part, 3) for part in closed]
+    report("teach, part of the gap closed", [float(np.mean(closed))], "", structures=told, goal=0.3)
+    if saved:
+        told = [round(part, 3) for part in saved]
+        report("teach, clicks saved", [float(np.mean(saved))], "", structures=told, goal=0.3)
 
 
 if __name__ == "__main__":
