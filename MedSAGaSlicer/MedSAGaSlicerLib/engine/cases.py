@@ -94,7 +94,6 @@ def read_case(case: Case, choice: LabelChoice) -> tuple[Volume, NDArray[np.bool_
         InputError: a file cannot be read, or the two are not on one grid.
     """
     volume, label = read_image(case.image), read_image(case.label)
-    values = _label_values(label)
     size, label_size = volume.geometry.shape_ijk, label.geometry.shape_ijk
     if size != label_size:
         msg = (
@@ -109,23 +108,30 @@ def read_case(case: Case, choice: LabelChoice) -> tuple[Volume, NDArray[np.bool_
             "spacing or directions differ). Resample the label onto the image's grid."
         )
         raise InputError(msg)
-    return volume, choice.mask(values), np.unique(values)
+    truth = np.zeros(label.geometry.shape_kji, bool)
+    found: set[int] = set()
+    for index in range(len(truth)):
+        # One slice at a time: all values at once, as whole numbers, would be eight volumes.
+        values = _label_slice(label, index)
+        found.update(np.unique(values).tolist())
+        truth[index] = choice.mask(values)
+    return volume, truth, np.array(sorted(found))
 
 
-def _label_values(label: Volume) -> NDArray[Any]:
-    array = label.array_kji
-    if array.ndim == 4:
+def _label_slice(label: Volume, index: int) -> NDArray[Any]:
+    values = np.asarray(label.array_kji[index])
+    if values.ndim == 3:
         # A label map saved by a picture editor: grey, three times.
-        if (array != array[..., :1]).any():
+        if (values != values[..., :1]).any():
             msg = f"The label {label.path} is in colour. Save it as grey, one value per label."
             raise InputError(msg)
-        array = array[..., 0]
-    if np.issubdtype(array.dtype, np.floating):
-        if not np.isfinite(array).all() or (array != np.rint(array)).any():
+        values = values[..., 0]
+    if np.issubdtype(values.dtype, np.floating):
+        if not np.isfinite(values).all() or (values != np.rint(values)).any():
             msg = f"The label {label.path} holds values that are no whole numbers; labels are."
             raise InputError(msg)
-        array = array.astype(np.int64)
-    return array
+        values = values.astype(np.int64)
+    return values
 
 
 def _files(folder: Path, what: str) -> dict[str, Path]:

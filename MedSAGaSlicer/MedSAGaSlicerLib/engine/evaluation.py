@@ -220,8 +220,8 @@ def _score(
 ) -> CaseScore:
     indices = sorted(curves)
     predicted, wanted = np.zeros(truth.shape, bool), np.zeros(truth.shape, bool)
-    predicted[indices] = [curves[index][1] for index in indices]
-    wanted[indices] = truth[indices]
+    for index in indices:
+        predicted[index], wanted[index] = curves[index][1], truth[index]
     table = np.array([curves[index][0] for index in indices])
     by_clicks = table.shape[1] > 1
     headline = table[:, _HEADLINE_CLICKS - 1 if by_clicks else 0]

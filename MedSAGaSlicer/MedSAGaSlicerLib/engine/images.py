@@ -13,6 +13,7 @@ import SimpleITK
 from MedSAGaSlicerLib.engine.dicom import DicomSeries, find_series, is_dicom, quiet
 from MedSAGaSlicerLib.engine.geometry import Geometry
 from MedSAGaSlicerLib.engine.nifti import is_whole, read_header
+from MedSAGaSlicerLib.engine.raw_voxels import MappedVoxels, map_voxels
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +25,18 @@ SUFFIXES: Final = (
 )  # fmt: skip
 """Endings by which images are found in a folder."""
 
+_NUMBERS: Final = {
+    SimpleITK.sitkUInt8: "u1",
+    SimpleITK.sitkInt8: "i1",
+    SimpleITK.sitkUInt16: "u2",
+    SimpleITK.sitkInt16: "i2",
+    SimpleITK.sitkUInt32: "u4",
+    SimpleITK.sitkInt32: "i4",
+    SimpleITK.sitkUInt64: "u8",
+    SimpleITK.sitkInt64: "i8",
+    SimpleITK.sitkFloat32: "f4",
+    SimpleITK.sitkFloat64: "f8",
+}
 _FORMATS: Final = "NIfTI, NRRD, MetaImage, PNG, JPEG or a folder with one DICOM series"
 
 
@@ -34,6 +47,10 @@ class Volume:
     ``array_kji`` has shape (k, j, i), or (k, j, i, 3) for colour, in the file's number type; a 2-D
     image has one slice along k. ``is_picture`` says that millimetres mean nothing (PNG, JPEG).
     ``modality`` is DICOM's, where known.
+
+    The array is read-only. Of an uncompressed NIfTI, NRRD or MetaImage it stays in the file until
+    it is looked at (`raw_voxels.MappedVoxels`), in the file's byte order; otherwise there is one
+    copy of it in memory.
     """
 
     array_kji: NDArray[Any]
@@ -59,13 +76,34 @@ def read_image(path: Path, frame: int | None = None) -> Volume:
         raise InputError(msg)
     if path.is_dir() or is_dicom(path):
         series = find_series(path)
-        image, modality = _read_series(series, path), series.modality
+        found, modality = _Found.in_memory(_read_series(series, path)), series.modality
     else:
-        image, modality = _read_file(path), None
-    return _volume(image, path, frame, modality)
+        found, modality = _read_file(path), None
+    return _volume(found, path, frame, modality)
 
 
-def _read_file(path: Path) -> Any:
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What ITK knows of an image: its grid, its voxels, the kind of its pixels."""
+
+    grid: Any
+    array: NDArray[Any]
+    components: int
+    kind: int
+
+    @classmethod
+    def in_memory(cls, image: Any) -> _Found:
+        components, kind = image.GetNumberOfComponentsPerPixel(), image.GetPixelIDValue()
+        return cls(image, owned_voxels(image), components, kind)
+
+    @property
+    def is_colour(self) -> bool:
+        # Displacements and tensors also have several numbers a voxel, but not whole unsigned ones.
+        kinds = (SimpleITK.sitkVectorUInt8, SimpleITK.sitkVectorUInt16)
+        return self.components in (3, 4) and self.kind in kinds
+
+
+def _read_file(path: Path) -> _Found:
     if path.stat().st_size == 0:
         msg = f"The file {path} is empty. Copy or export it again."
         raise InputError(msg)
@@ -75,10 +113,35 @@ def _read_file(path: Path) -> Any:
     reader.SetFileName(str(path))
     try:
         with quiet():
-            return reader.Execute()
+            reader.ReadImageInformation()
+            mapped = _mapped(reader, path)
+            if mapped is not None:
+                return _Found(reader, mapped, 1, reader.GetPixelIDValue())
+            return _Found.in_memory(reader.Execute())
     except (RuntimeError, MemoryError) as error:
         msg = f"Cannot read {path} as an image ({_reason(error)}). Give {_FORMATS}."
         raise InputError(msg) from error
+
+
+def _mapped(reader: Any, path: Path) -> NDArray[Any] | None:
+    kind = _NUMBERS.get(reader.GetPixelIDValue())
+    # A negative spacing is turned into a direction only by reading.
+    if kind is None or min(reader.GetSpacing()) <= 0:
+        return None
+    return map_voxels(path, reader.GetSize()[::-1], kind)
+
+
+class _Owner:
+    """Keeps an image alive for as long as an array, or a view of it, shows its memory."""
+
+    def __init__(self, image: Any) -> None:
+        self._image = image
+        self.__array_interface__ = SimpleITK.GetArrayViewFromImage(image).__array_interface__
+
+
+def owned_voxels(image: Any) -> NDArray[Any]:
+    """The voxels of a SimpleITK image without a copy; nobody may change the image any more."""
+    return np.asarray(_Owner(image))
 
 
 def _read_series(series: DicomSeries, path: Path) -> Any:
@@ -92,11 +155,8 @@ def _read_series(series: DicomSeries, path: Path) -> Any:
         raise InputError(msg) from error
 
 
-def _volume(image: Any, path: Path, frame: int | None, modality: str | None) -> Volume:
-    dimension = image.GetDimension()
-    # A copy: a view would outlive the image that owns its memory.
-    array = SimpleITK.GetArrayFromImage(image)
-    colour = _is_colour(image)
+def _volume(found: _Found, path: Path, frame: int | None, modality: str | None) -> Volume:
+    dimension, array, colour = found.grid.GetDimension(), found.array, found.is_colour
     if array.size == 0:
         msg = f"The image {path} has no voxel."
         raise InputError(msg)
@@ -104,7 +164,7 @@ def _volume(image: Any, path: Path, frame: int | None, modality: str | None) -> 
         msg = f"The image {path} holds complex numbers. Save its magnitude and give that."
         raise InputError(msg)
     is_picture = path.suffix.lower() in PICTURES and dimension == 2
-    several = image.GetNumberOfComponentsPerPixel() > 1
+    several = found.components > 1
     if several and is_picture and not colour:
         # Grey with alpha.
         array, several = array[..., 0], False
@@ -113,10 +173,12 @@ def _volume(image: Any, path: Path, frame: int | None, modality: str | None) -> 
         array = array[np.newaxis]
     if colour:
         array = array[..., :3]
-    geometry = _geometry(image, array.shape[2::-1])
+    geometry = _geometry(found.grid, array.shape[2::-1])
     if not geometry.is_orthogonal:
         _refuse_shear(path)
-    return Volume(np.ascontiguousarray(array), geometry, dimension == 2, path, is_picture, modality)
+    if not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array)
+    return Volume(array, geometry, dimension == 2, path, is_picture, modality)
 
 
 def _one_frame(
@@ -156,13 +218,8 @@ def _one_frame(
         msg = f"The image {path} has frames 0 to {count - 1}; --frame {frame} is none of them."
         raise InputError(msg)
     chosen: NDArray[Any] = array[frame]
-    return chosen
-
-
-def _is_colour(image: Any) -> bool:
-    # Displacements and tensors also have several numbers a voxel, but not whole unsigned ones.
-    kinds = (SimpleITK.sitkVectorUInt8, SimpleITK.sitkVectorUInt16)
-    return bool(image.GetNumberOfComponentsPerPixel() in (3, 4) and image.GetPixelID() in kinds)
+    # A view would keep all frames in memory; in a file they are not.
+    return chosen if isinstance(array, MappedVoxels) else chosen.copy()
 
 
 def _geometry(image: Any, shape_ijk: tuple[int, ...]) -> Geometry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -117,8 +118,7 @@ def measure(volume_kji: NDArray[Any], modality: str | None = None) -> Normalisat
         return ct_window("soft tissue")
     low, high = (float(value) for value in np.percentile(sample, _PERCENTILES))
     if low == high:
-        finite = _all_finite(volume_kji)
-        low, high = float(finite.min()), float(finite.max())
+        low, high = _extremes(volume_kji)
     return Normalisation("percentile", low, high)
 
 
@@ -140,20 +140,29 @@ def looks_like_ct(values: NDArray[Any]) -> bool:
 
 def is_constant(volume_kji: NDArray[Any]) -> bool:
     """Whether all finite values are equal, so that there is nothing to see."""
-    finite = _all_finite(volume_kji)
-    return bool(finite.size == 0 or finite.min() == finite.max())
+    first = None
+    for values in _finite_parts(volume_kji):
+        low, high = values.min(), values.max()
+        first = low if first is None else first
+        # Nearly always the first slices show it: the others need not be read.
+        if not low == high == first:
+            return False
+    return True
 
 
 def _finite_sample(volume: NDArray[Any]) -> NDArray[np.float64]:
-    flat = volume.reshape(-1)
     # Rounded up, so that never more than the sample is taken; odd, since an even one would meet
     # the same columns in every row of most images.
-    stride = -(-flat.size // _SAMPLE) | 1
-    sample = flat[::stride].astype(np.float64)
-    finite: NDArray[np.float64] = sample[np.isfinite(sample)]
+    stride = -(-volume.size // _SAMPLE) | 1
+    if volume.flags.c_contiguous:
+        sample = volume.reshape(-1)[::stride]
+    else:
+        # To flatten it would copy all of it.
+        sample = volume[np.unravel_index(np.arange(0, volume.size, stride), volume.shape)]
+    values = np.array(sample, np.float64)
+    finite: NDArray[np.float64] = values[np.isfinite(values)]
     if finite.size == 0:
-        # The stride may have met only holes: then every voxel decides.
-        finite = _all_finite(volume).astype(np.float64)
+        finite = _sample_between_holes(volume)
     if finite.size == 0:
         msg = (
             f"The image ({' x '.join(map(str, volume.shape))} voxels) holds no finite number, "
@@ -163,8 +172,24 @@ def _finite_sample(volume: NDArray[Any]) -> NDArray[np.float64]:
     return finite
 
 
-def _all_finite(volume: NDArray[Any]) -> NDArray[Any]:
-    values = volume.reshape(-1)
-    if np.issubdtype(values.dtype, np.floating):
-        values = values[np.isfinite(values)]
-    return values
+def _sample_between_holes(volume: NDArray[Any]) -> NDArray[np.float64]:
+    """At most a sample of the finite voxels, where the even stride has met only others."""
+    count = sum(values.size for values in _finite_parts(volume))
+    stride = max(1, -(-count // _SAMPLE))
+    parts = [np.array(values[::stride], np.float64) for values in _finite_parts(volume)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _extremes(volume: NDArray[Any]) -> tuple[float, float]:
+    pairs = [(float(values.min()), float(values.max())) for values in _finite_parts(volume)]
+    return min(low for low, _ in pairs), max(high for _, high in pairs)
+
+
+def _finite_parts(volume: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The finite values slice by slice: of a whole volume they would be a second one."""
+    for part in volume:
+        values = np.asarray(part).reshape(-1)
+        if np.issubdtype(values.dtype, np.floating):
+            values = values[np.isfinite(values)]
+        if values.size:
+            yield values

@@ -21,7 +21,10 @@ def dice(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     total = int(np.count_nonzero(mask)) + int(np.count_nonzero(truth))
     if total == 0:
         return 1.0
-    return 2.0 * int(np.count_nonzero(mask & truth)) / total
+    # Of a volume slice by slice: what both have in common would be another volume.
+    parts = zip(mask, truth, strict=True) if mask.ndim == 3 else [(mask, truth)]
+    both = sum(int(np.count_nonzero(a & b)) for a, b in parts)
+    return 2.0 * both / total
 
 
 def nsd(
@@ -76,6 +79,9 @@ def check_nsd_available() -> None:
 
 def _joint_crop(*masks: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """Only where a mask is, plus a voxel: what lies outside costs time and changes nothing."""
-    places = np.nonzero(np.logical_or.reduce(masks))
-    box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in places)
-    return [np.pad(mask[box], 1) for mask in masks]
+    box = []
+    for axis in range(masks[0].ndim):
+        others = tuple(other for other in range(masks[0].ndim) if other != axis)
+        places = np.flatnonzero(np.logical_or.reduce([mask.any(axis=others) for mask in masks]))
+        box.append(slice(int(places[0]), int(places[-1]) + 1))
+    return [np.pad(mask[tuple(box)], 1) for mask in masks]

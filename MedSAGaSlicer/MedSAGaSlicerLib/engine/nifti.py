@@ -9,14 +9,18 @@ import zlib
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Order = Literal["<", ">"]
+"""Of bytes: the lowest first, or the highest."""
+
 _CHUNK: Final = 1 << 22
+_ORDERS: Final[tuple[Order, ...]] = ("<", ">")
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,34 @@ class _Layout:
     start: tuple[str, int]
     code: tuple[str, int]
     rows: tuple[str, int]
+    kind: int
+    scale: tuple[str, int]
 
 
 _LAYOUTS: Final = (
-    _Layout(348, ("8h", 40), 72, ("f", 108), ("h", 254), ("12f", 280)),
-    _Layout(540, ("8q", 16), 14, ("q", 168), ("i", 348), ("12d", 400)),
+    _Layout(348, ("8h", 40), 72, ("f", 108), ("h", 254), ("12f", 280), 70, ("2f", 112)),
+    _Layout(540, ("8q", 16), 14, ("q", 168), ("i", 348), ("12d", 400), 12, ("2d", 176)),
 )
+
+_KINDS: Final = {
+    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8",
+    256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
+}  # fmt: skip
+"""Single numbers, by NIfTI's codes."""
+
+
+@dataclass(frozen=True)
+class NiftiVoxels:
+    """Where the voxels lie in an uncompressed file, if they are single numbers as they stand.
+
+    ``offset`` is in bytes, ``order`` is that of bytes (``<`` or ``>``), ``dtype`` in this machine's
+    order, ``sizes`` along i, j, k, ...
+    """
+
+    offset: int
+    order: Order
+    dtype: np.dtype[Any]
+    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -43,25 +69,33 @@ class NiftiHeader:
 
     ``size`` is how many bytes the file must have, uncompressed. ``is_sheared`` says that the sform
     is in use and its axes are not at right angles: ITK quietly takes the qform then, and voxels
-    would lie elsewhere.
+    would lie elsewhere. ``layout`` is None if the values are scaled, or no single numbers.
     """
 
     size: int
     is_sheared: bool
+    layout: NiftiVoxels | None = None
 
 
 def _parse(head: bytes) -> NiftiHeader:
     for layout in _LAYOUTS:
-        for order in "<>":
+        for order in _ORDERS:
             if len(head) < layout.length or _at(head, order, "i", 0) != (layout.length,):
                 continue
             dimensions = _at(head, order, *layout.dimensions)
-            count = math.prod(max(1, int(size)) for size in dimensions[1 : 1 + int(dimensions[0])])
+            sizes = tuple(max(1, int(size)) for size in dimensions[1 : 1 + int(dimensions[0])])
+            count = math.prod(sizes)
             (bits,), (start,) = _at(head, order, "h", layout.bits), _at(head, order, *layout.start)
             (code,) = _at(head, order, *layout.code)
             rows = np.reshape(_at(head, order, *layout.rows), (3, 4))
+            (kind,), scale = _at(head, order, "h", layout.kind), _at(head, order, *layout.scale)
+            voxels = None
+            if int(kind) in _KINDS and (scale[0] == 0 or scale == (1.0, 0.0)):
+                voxels = NiftiVoxels(int(start), order, np.dtype(_KINDS[int(kind)]), sizes)
             return NiftiHeader(
-                int(start) + count * int(bits) // 8, code != 0 and _is_sheared(rows[:, :3])
+                int(start) + count * int(bits) // 8,
+                code != 0 and _is_sheared(rows[:, :3]),
+                voxels,
             )
     msg = "no NIfTI header"
     raise ValueError(msg)

@@ -80,10 +80,8 @@ def write_segmentation(path: Path, segments: Sequence[SegmentMask], geometry: Ge
             )
             raise InputError(msg)
     layers, layer_of = _layers(segments, geometry)
-    # The layer runs fastest in the file, and last in an array in C order.
-    labels = np.stack(layers, axis=-1) if len(layers) > 1 else layers[0]
     lines = ["NRRD0004"]
-    lines += [f"{field}: {value}" for field, value in _fields(labels, geometry).items()]
+    lines += [f"{field}: {value}" for field, value in _fields(layers, geometry).items()]
     keys = _keys(segments, layer_of, geometry)
     lines += [f"{key}:={_escape(value)}" for key, value in keys.items()]
     # Written here, since pynrrd and ITK's writers restrict names to ASCII or change the kinds.
@@ -91,7 +89,10 @@ def write_segmentation(path: Path, segments: Sequence[SegmentMask], geometry: Ge
         stream.write(("\n".join(lines) + "\n\n").encode("utf-8"))
         # No time in the file: the same masks give the same bytes.
         with gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0) as packed:
-            packed.write(labels.astype(labels.dtype.newbyteorder("<"), order="C").tobytes())
+            for parts in zip(*layers, strict=True):
+                # The layer runs fastest in the file. Slice by slice: no second label map.
+                labels = np.stack(parts, axis=-1) if len(parts) > 1 else parts[0]
+                packed.write(labels.astype(labels.dtype.newbyteorder("<"), order="C").tobytes())
 
 
 def _layers(
@@ -102,25 +103,33 @@ def _layers(
     layers: list[NDArray[Any]] = []
     layer_of = []
     for value, segment in enumerate(segments, start=1):
-        free = [at for at, layer in enumerate(layers) if not layer[segment.mask_kji].any()]
+        free = [at for at, layer in enumerate(layers) if not _meet(layer, segment.mask_kji)]
         if not free:
             layers.append(np.zeros(geometry.shape_kji, kind))
         chosen = free[0] if free else len(layers) - 1
-        layers[chosen][segment.mask_kji] = value
+        for part, mask in zip(layers[chosen], segment.mask_kji, strict=True):
+            # What is never written to takes no memory.
+            if mask.any():
+                part[mask] = value
         layer_of.append(chosen)
     return layers, layer_of
 
 
-def _fields(labels: NDArray[Any], geometry: Geometry) -> dict[str, str]:
-    layered = labels.ndim == 4
+def _meet(layer: NDArray[Any], mask_kji: NDArray[np.bool_]) -> bool:
+    return any(mask.any() and part[mask].any() for part, mask in zip(layer, mask_kji, strict=True))
+
+
+def _fields(layers: list[NDArray[Any]], geometry: Geometry) -> dict[str, str]:
+    layered = len(layers) > 1
+    sizes = layers[0].shape + (len(layers),) * layered
     # NRRD lists the axes i, j, k; each vector is the step to the next voxel along one of them.
     steps = (np.asarray(geometry.directions) * np.asarray(geometry.spacing_mm)).T
     return {
-        "type": "unsigned char" if labels.dtype == np.uint8 else "unsigned short",
-        "dimension": str(labels.ndim),
+        "type": "unsigned char" if layers[0].dtype == np.uint8 else "unsigned short",
+        "dimension": str(len(sizes)),
         "space": "left-posterior-superior",
         # Fastest first, so the other way round than the array in C order.
-        "sizes": " ".join(map(str, labels.shape[::-1])),
+        "sizes": " ".join(map(str, sizes[::-1])),
         "space directions": "none " * layered + " ".join(_vector(step) for step in steps),
         "kinds": "list " * layered + "domain domain domain",
         "endian": "little",
