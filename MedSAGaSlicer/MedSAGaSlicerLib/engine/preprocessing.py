@@ -148,19 +148,27 @@ class Preprocessing:
         Returns:
             bool (rows, columns).
         """
+        maps, threshold = self._back(logits, frame)
+        inside: npt.NDArray[np.bool_] = (maps > threshold).cpu().numpy()
+        return inside
+
+    def logits(self, logits: Tensor, frame: SliceFrame) -> npt.NDArray[np.float32]:
+        """As `mask`, the logits themselves: float32 (rows, columns), positive inside."""
+        maps, threshold = self._back(logits, frame)
+        if threshold:
+            maps = torch.logit(maps, eps=1e-6)
+        found: npt.NDArray[np.float32] = maps.cpu().numpy()
+        return found
+
+    def _back(self, logits: Tensor, frame: SliceFrame) -> tuple[Tensor, float]:
+        """Logits or probabilities in the slice's grid, and what they exceed inside."""
         maps = logits[None, None].float()
         rows, columns = frame.scaled
-        threshold = 0.0
         if self.back == "probabilities":
-            maps, threshold = torch.sigmoid(maps), 0.5
-        else:
-            if self.back == "padded" or maps.shape[-1] != self.input_size:
-                maps = _bilinear(maps, (self.input_size, self.input_size))
-            maps = maps[..., :rows, :columns]
-        inside: npt.NDArray[np.bool_] = (
-            (_bilinear(maps, frame.size) > threshold)[0, 0].cpu().numpy()
-        )
-        return inside
+            return _bilinear(torch.sigmoid(maps), frame.size)[0, 0], 0.5
+        if self.back == "padded" or maps.shape[-1] != self.input_size:
+            maps = _bilinear(maps, (self.input_size, self.input_size))
+        return _bilinear(maps[..., :rows, :columns], frame.size)[0, 0], 0.0
 
 
 def _bilinear(maps: Tensor, size: tuple[int, int]) -> Tensor:

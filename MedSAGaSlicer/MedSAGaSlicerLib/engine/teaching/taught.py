@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
+from MedSAGaSlicerLib.engine.finishing.evidence import Finding, weigh
 from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor, is_ambiguous
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -108,6 +110,18 @@ class TaughtPredictor(Predictor):
             msg = "This adapter was taught without a learned prompt: it needs points or a box"
             raise InputError(msg)
         return self._answer(embedding, Prompts(), guess, False, tokens)
+
+    def find(self, embedding: Embedding, segments: Sequence[str]) -> Finding:
+        """Find several segments without prompts, with what speaks for each in each pixel.
+
+        Raises:
+            InputError: as `predict_unprompted`.
+        """
+        frame = self._rules.frame(embedding.size)
+        found = [self.predict_unprompted(embedding, segment) for segment in segments]
+        evidence = [weigh(self._rules.logits(torch.from_numpy(one.logits), frame)) for one in found]
+        pooled = np.asarray(embedding.features).mean((1, 2), dtype=np.float32)
+        return Finding(np.stack(evidence), tuple(one.score for one in found), pooled)
 
     def _number(self, segment: str | None) -> int:
         if segment is None and len(self.segments) == 1:

@@ -1,0 +1,150 @@
+"""From findings on slice after slice to labels: smoothing, competition and how sure it all is."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from MedSAGaSlicerLib.engine.finishing.evidence import compete, disagreement, doubt
+from MedSAGaSlicerLib.engine.finishing.smoothing import Smoother, weights_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from MedSAGaSlicerLib.engine.finishing.evidence import Finding
+    from MedSAGaSlicerLib.engine.finishing.settings import FinishSettings
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """What speaks against a segment's mask on a slice; each 0 (nothing) to 1, None if not known.
+
+    Attributes:
+        margin: how much of the mask has logits near zero.
+        score: what the model thinks its mask lacks of a perfect one.
+        step: how little the mask has in common with either neighbour's.
+        flip: how little it has in common with the mask found on the mirrored slice.
+        passes: how far two propagations to this slice, from either side, disagree.
+    """
+
+    margin: float
+    score: float | None = None
+    step: float | None = None
+    flip: float | None = None
+    passes: float | None = None
+
+    @property
+    def uncertainty(self) -> float:
+        """All of it in one number, 0 to 1: the mean of what is known."""
+        values = (self.margin, self.score, self.step, self.flip, self.passes)
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known)
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedSlice:
+    """A slice as it goes into the volume.
+
+    Attributes:
+        index: of the slice.
+        labels: uint8 (rows, columns): 0, or 1, 2, ... for the segments.
+        doubts: of each segment; empty where the labels were given by a person.
+        pooled: float32 (channels,), as the finding's.
+    """
+
+    index: int
+    labels: NDArray[np.uint8]
+    doubts: tuple[Doubts, ...]
+    pooled: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """What is known of a slice before its neighbours are."""
+
+    index: int
+    margins: tuple[float, ...]
+    scores: tuple[float | None, ...]
+    flips: tuple[float | None, ...]
+    pooled: NDArray[np.float32]
+    given: bool
+
+
+class Finisher:
+    """Takes the findings of all slices in order and gives finished slices back, in order.
+
+    A slice comes back once enough of its neighbours are there: at most four later. No more than
+    that many slices are held.
+    """
+
+    def __init__(self, settings: FinishSettings, step_mm: float, pixel_mm: float) -> None:
+        """``step_mm`` is from slice to slice, ``pixel_mm`` from pixel to pixel."""
+        self._smoother = Smoother(weights_for(step_mm, pixel_mm) if settings.smooth else (1.0,))
+        self._waiting: deque[_Waiting] = deque()
+        self._last: NDArray[np.uint8] | None = None
+        self._held: tuple[_Waiting, NDArray[np.uint8]] | None = None
+
+    def feed(
+        self, index: int, finding: Finding, mirrored: Finding | None = None, *, given: bool = False
+    ) -> Iterator[FinishedSlice]:
+        """Take the next slice's finding; yields what is complete now.
+
+        ``mirrored`` is what was found on the mirrored slice, mirrored back. With ``given`` the
+        evidence is a person's (`evidence.certain`).
+        """
+        evidence = finding.evidence
+        count = len(evidence)
+        flips: Sequence[float | None] = [None] * count
+        if mirrored is not None:
+            flips = [
+                disagreement(plane > 0, other > 0)
+                for plane, other in zip(evidence, mirrored.evidence, strict=True)
+            ]
+        # Where nothing is found the model's guess of the IoU says nothing.
+        scores = [
+            float(np.clip(1 - score, 0, 1)) if (plane > 0).any() else None
+            for plane, score in zip(evidence, finding.scores, strict=True)
+        ]
+        margins = tuple(doubt(plane) for plane in evidence)
+        known = _Waiting(index, margins, tuple(scores), tuple(flips), finding.pooled, given)
+        self._waiting.append(known)
+        for smoothed in self._smoother.feed(evidence):
+            yield from self._complete(smoothed)
+
+    def close(self) -> Iterator[FinishedSlice]:
+        """The rest, after the last slice."""
+        for smoothed in self._smoother.close():
+            yield from self._complete(smoothed)
+        if self._held is not None:
+            yield self._finished(*self._held, following=None)
+        self._held = self._last = None
+
+    def _complete(self, evidence: NDArray[np.int8]) -> Iterator[FinishedSlice]:
+        labels = compete(evidence)
+        if self._held is not None:
+            yield self._finished(*self._held, following=labels)
+        self._held = self._waiting.popleft(), labels
+
+    def _finished(
+        self, known: _Waiting, labels: NDArray[np.uint8], following: NDArray[np.uint8] | None
+    ) -> FinishedSlice:
+        beside = [other for other in (self._last, following) if other is not None]
+        self._last = labels
+        doubts = () if known.given else tuple(_doubts(known, labels, beside))
+        return FinishedSlice(known.index, labels, doubts, known.pooled)
+
+
+def _doubts(
+    known: _Waiting, labels: NDArray[np.uint8], beside: Sequence[NDArray[np.uint8]]
+) -> Iterator[Doubts]:
+    for at, margin in enumerate(known.margins):
+        mask = labels == at + 1
+        # An object ends somewhere: only what is unlike both neighbours is suspicious.
+        steps = [disagreement(mask, other == at + 1) for other in beside]
+        step = min(steps) if steps else None
+        yield Doubts(margin, known.scores[at], step, known.flips[at])
