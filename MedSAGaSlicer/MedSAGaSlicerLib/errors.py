@@ -6,6 +6,7 @@ MedSAGaError
 ├── DependencyError   a package is missing or too old
 ├── DownloadError     a download failed or is not what was promised
 ├── TeachingError     a lesson came to nothing though its input was fit
+│   └── MemoryShortageError   it needs more memory than there is
 └── WorkerError       a worker process ended or answered with a failure
 
 Each message says what was given, what is wrong with it, and what to do. Cancelling is no error.
@@ -39,6 +40,10 @@ class DownloadError(MedSAGaError):
 
 class TeachingError(MedSAGaError):
     """A lesson came to nothing though its input was fit, as when it diverges."""
+
+
+class MemoryShortageError(TeachingError):
+    """A lesson needs more memory than there is: another method or device may do."""
 
 
 class WorkerError(MedSAGaError):

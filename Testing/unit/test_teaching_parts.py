@@ -10,8 +10,8 @@ from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.curve_picture import curve_png
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
-from MedSAGaSlicerLib.engine.teaching.loop import learning_rate
 from MedSAGaSlicerLib.engine.teaching.losses import dice_of, mask_loss, true_iou
+from MedSAGaSlicerLib.engine.teaching.schedule import learning_rate
 from MedSAGaSlicerLib.engine.teaching.simulated_prompts import (
     boxes_around,
     click_inside,

@@ -2,10 +2,13 @@
 
 SAM's decomposed relative position bias (Kirillov et al. 2023, after Li et al. 2022) adds
 `q.rel_h[y] + q.rel_w[x]` to the score of query q and the key at row y, column x. On the CPU the
-scores are made for a few queries at a time, in a buffer that stays in the cache; with gradients, or
-on a GPU, the bias becomes a longer dot product of `[scale*q, q.rel_h, q.rel_w]` with
+scores are made for a few queries at a time, in a buffer that stays in the cache, and once more for
+the gradients; elsewhere the bias becomes a longer dot product of `[scale*q, q.rel_h, q.rel_w]` with
 `[k, onehot(y), onehot(x)]`, which a fused kernel takes as it is.
 """
+
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +40,7 @@ class FusedAttention(Attention):  # type: ignore[misc, valid-type]
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if not self.use_rel_pos:
             mixed = functional.scaled_dot_product_attention(q, k, v)
-        elif tokens.device.type == "cpu" and not torch.is_grad_enabled():
+        elif tokens.device.type == "cpu":
             mixed = self._in_chunks(q, k, v, height, width)
         else:
             mixed = self._fused(q, k, v, height, width)
@@ -59,21 +62,7 @@ class FusedAttention(Attention):  # type: ignore[misc, valid-type]
         batch, heads, count, channels = q.shape
         rel_h, rel_w = (bias.flatten(0, 1) for bias in self._biases(q, height, width))
         q, k, v = ((t.flatten(0, 1)) for t in (q * self.scale, k, v))
-        mixed = q.new_empty(batch * heads, count, channels)
-        rows = min(count, max(1, _SCORES_AT_ONCE // count))
-        maps = max(1, _SCORES_AT_ONCE // (count * count))
-        buffer = q.new_empty(maps * rows * count)
-        for m in range(0, batch * heads, maps):
-            group = slice(m, min(m + maps, batch * heads))
-            keys, values = k[group].transpose(1, 2), v[group]
-            for r in range(0, count, rows):
-                part = slice(r, min(r + rows, count))
-                queries = q[group, part]
-                size = queries.shape[0], queries.shape[1]
-                scores = buffer[: size[0] * size[1] * count].view(*size, height, width)
-                torch.add(rel_h[group, part, :, None], rel_w[group, part, None, :], out=scores)
-                scores = scores.view(*size, count).baddbmm_(queries, keys)
-                torch.bmm(scores.softmax(-1), values, out=mixed[group, part])
+        mixed: Tensor = _ChunkedAttention.apply(q, k, v, rel_h, rel_w)  # type: ignore[no-untyped-call]
         return mixed.view(batch, heads, count, channels)
 
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, height: int, width: int) -> Tensor:
@@ -87,6 +76,66 @@ class FusedAttention(Attention):  # type: ignore[misc, valid-type]
         wider_v = functional.pad(v, (0, height + width))
         mixed = functional.scaled_dot_product_attention(longer_q, longer_k, wider_v, scale=1.0)
         return mixed[..., :channels]
+
+
+class _ChunkedAttention(torch.autograd.Function):
+    """Attention of maps (M, N, C) with biases (M, N, H) and (M, N, W), N = H W; q is scaled.
+
+    No scores are kept for the gradients: they are computed again, chunk by chunk, as in
+    FlashAttention (Dao et al. 2022).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        """The values mixed, (M, N, C)."""
+        q, _, v, _, _ = inputs
+        mixed = torch.empty_like(q, memory_format=torch.contiguous_format)
+        for group, part, scores in _score_chunks(*inputs):
+            torch.bmm(scores.softmax(-1), v[group], out=mixed[group, part])
+        ctx.save_for_backward(*inputs, mixed)
+        return mixed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        """Of q, k, v and the two biases."""
+        *inputs, mixed = ctx.saved_tensors
+        q, k, v, rel_h, rel_w = inputs
+        gradient = gradients[0].contiguous()
+        of_q, of_h, of_w = (torch.empty_like(t) for t in (q, rel_h, rel_w))
+        of_k, of_v = (torch.zeros_like(t, memory_format=torch.contiguous_format) for t in (k, v))
+        # What each row of the softmax takes back, since its sum stays one.
+        shared = (gradient * mixed).sum(-1, keepdim=True)
+        for group, part, scores in _score_chunks(*inputs):
+            weights, arrived = scores.softmax(-1), gradient[group, part]
+            of_v[group].baddbmm_(weights.transpose(1, 2), arrived)
+            of_scores = torch.bmm(arrived, v[group].transpose(1, 2))
+            of_scores.sub_(shared[group, part]).mul_(weights)
+            torch.bmm(of_scores, k[group], out=of_q[group, part])
+            of_k[group].baddbmm_(of_scores.transpose(1, 2), q[group, part])
+            maps = of_scores.view(*of_scores.shape[:2], rel_h.shape[-1], rel_w.shape[-1])
+            of_h[group, part], of_w[group, part] = maps.sum(-1), maps.sum(-2)
+        return of_q, of_k, of_v, of_h, of_w
+
+
+def _score_chunks(
+    q: Tensor, k: Tensor, _: Tensor, rel_h: Tensor, rel_w: Tensor
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Which maps and queries, and their scores (m, n, N), in a buffer that is used again."""
+    total, count, _channels = q.shape
+    height, width = rel_h.shape[-1], rel_w.shape[-1]
+    rows = min(count, max(1, _SCORES_AT_ONCE // count))
+    maps = max(1, _SCORES_AT_ONCE // (count * count))
+    buffer = q.new_empty(min(total, maps) * rows * count)
+    for m in range(0, total, maps):
+        group = slice(m, min(m + maps, total))
+        keys = k[group].transpose(1, 2)
+        for r in range(0, count, rows):
+            part = slice(r, min(r + rows, count))
+            queries = q[group, part]
+            size = queries.shape[0], queries.shape[1]
+            scores = buffer[: size[0] * size[1] * count].view(*size, height, width)
+            torch.add(rel_h[group, part, :, None], rel_w[group, part, None, :], out=scores)
+            yield group, part, scores.view(*size, count).baddbmm_(queries, keys)
 
 
 class ChunkedMLP(MLPBlock):  # type: ignore[misc, valid-type]

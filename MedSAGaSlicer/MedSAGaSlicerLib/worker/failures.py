@@ -7,6 +7,7 @@ from MedSAGaSlicerLib.errors import (
     DependencyError,
     InputError,
     MedSAGaError,
+    MemoryShortageError,
     TeachingError,
 )
 
@@ -20,6 +21,7 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (InputError, "input"),
     (CheckpointError, "checkpoint"),
     (DependencyError, "dependency"),
+    (MemoryShortageError, "memory"),
     (TeachingError, "teaching"),
     (ImportError, "dependency"),
     (MemoryError, "memory"),

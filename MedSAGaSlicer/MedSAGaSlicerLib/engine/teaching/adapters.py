@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from MedSAGaSlicerLib.engine.predictor import load_predictor
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import WEIGHTS_FILE, read_description
 from MedSAGaSlicerLib.engine.teaching.decoder_method import DecoderMethod
+from MedSAGaSlicerLib.engine.teaching.full_method import FullMethod
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
 from MedSAGaSlicerLib.engine.teaching.method import LEARNED, Method
 from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
@@ -17,7 +18,9 @@ from MedSAGaSlicerLib.errors import CheckpointError
 if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.predictor import Predictor
 
-METHOD_CLASSES: Final[dict[str, type[Method]]] = {DecoderMethod.name: DecoderMethod}
+METHOD_CLASSES: Final[dict[str, type[Method]]] = {
+    method.name: method for method in (DecoderMethod, FullMethod)
+}
 
 
 def load_adapter(folder: Path, base: Predictor) -> TaughtPredictor:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from MedSAGaSlicerLib.errors import InputError
 
 AUTO: Final = "auto"
-METHODS: Final = ("decoder",)
+METHODS: Final = ("decoder", "full")
 """The ways of teaching that can be asked for, besides `auto`."""
 
 
@@ -33,6 +33,10 @@ class TeachingConfig:
             first guess of a segment's place; without learned prompts there is none.
         guesses: slices per update from which the locator learns; 0: as many as suit the model.
         save_every: steps between two resumable states on disk.
+        at_once: objects whose gradients are computed together, those of an update one such part
+            after the other; 0: as many as suit the model.
+        encoder_rate: the encoder's peak rate relative to `learning_rate`; 0: as suits the method.
+        rank: of methods that change matrices by ones of low rank; 0: as suits the method.
     """
 
     method: str = AUTO
@@ -49,6 +53,9 @@ class TeachingConfig:
     head_start: float = 0.3
     guesses: int = 0
     save_every: int = 50
+    at_once: int = 0
+    encoder_rate: float = 0.0
+    rank: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what makes no lesson.
@@ -64,6 +71,9 @@ class TeachingConfig:
         for name, least in (("prompt_tokens", 0), ("save_every", 1), ("seed", 0), ("guesses", 0)):
             if getattr(self, name) < least:
                 self._refuse(name, f"{least} or more")
+        for name in ("at_once", "rank", "encoder_rate"):
+            if getattr(self, name) < 0:
+                self._refuse(name, "0 or more")
         if not 0 < self.learning_rate <= 1:
             self._refuse("learning_rate", "above 0, at most 1")
         if not 0 <= self.warm_up < 1:

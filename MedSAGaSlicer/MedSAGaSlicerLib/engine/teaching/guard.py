@@ -6,7 +6,7 @@ ever looks at them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -119,7 +119,7 @@ def prompt_sets(example: Example, segment: str) -> tuple[list[Prompts], list[Pro
 
 
 def measure(
-    held_out: Sequence[tuple[Example, Embedding]], prompted: Prompted, unprompted: Unprompted | None
+    held_out: Iterable[tuple[Example, Embedding]], prompted: Prompted, unprompted: Unprompted | None
 ) -> Iterator[Score]:
     """The scores of all segments on the slices kept aside, one after the other."""
     for example, embedding in held_out:

@@ -20,13 +20,32 @@ _PARTS: Final = 3
 _FEWEST_FOR_PARTS: Final = 6
 _STEP_STREAM: Final = 11
 _PLACE_STREAM: Final = 12
+_AS_IT_IS: Final = 0.25
+"""Part of the fresh views that are the slice itself."""
+_VIEWS: Final = 1 << 31
 
 
 class Lesson:
     """Samples by example, and what each step takes of them."""
 
-    def __init__(self, examples: Sequence[Example], views: int, batch: int, seed: int) -> None:
-        """Nothing is embedded yet: that is for `prepare`."""
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        views: int,
+        batch: int,
+        seed: int,
+        fresh: SampleMaker | None = None,
+    ) -> None:
+        """Nothing is embedded yet: that is for `prepare`.
+
+        Args:
+            examples: to learn from.
+            views: of each that are made beforehand.
+            batch: objects per step.
+            seed: of the order, and of the views that are not made beforehand.
+            fresh: makes samples of new views for each step's batch, if that is wanted.
+        """
+        self._fresh = fresh
         self._parts = parts_of(examples)
         self._examples = tuple(examples)
         self._views = views
@@ -41,7 +60,7 @@ class Lesson:
         return len(self._examples) * self._views
 
     def prepare(self, method: Method) -> Iterator[int]:
-        """Make and embed the samples, as they are first; yields how many are ready."""
+        """Make and embed the samples, the slices as they are first; yields how many are ready."""
         maker = SampleMaker(method.model)
         done = 0
         for view in range(self._views):
@@ -69,9 +88,14 @@ class Lesson:
             epoch, at = divmod(place, len(self._pairs))
             order = np.random.default_rng([self._seed, stream, 0, epoch])
             number, name = self._pairs[int(order.permutation(len(self._pairs))[at])]
-            views = [view for view in self._samples[number] if mirrored or not view.mirrored]
             pick = np.random.default_rng([self._seed, stream, 1, place])
-            samples.append(views[int(pick.integers(len(views)))])
+            if mirrored and self._fresh is not None:
+                view = 0 if pick.random() < _AS_IT_IS else int(pick.integers(1, _VIEWS))
+                drawn = make_view(self._examples[number], view)
+                samples.append(self._fresh(self._parts[number], drawn))
+            else:
+                views = [view for view in self._samples[number] if mirrored or not view.mirrored]
+                samples.append(views[int(pick.integers(len(views)))])
             segments.append(name)
         return samples, segments
 

@@ -13,6 +13,7 @@ import numpy as np
 from MedSAGaSlicerLib import __version__
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import check_adapter_path
+from MedSAGaSlicerLib.engine.teaching.aside import Aside
 from MedSAGaSlicerLib.engine.teaching.events import (
     Event,
     Finished,
@@ -23,16 +24,14 @@ from MedSAGaSlicerLib.engine.teaching.events import (
     Stopped,
     Validated,
 )
-from MedSAGaSlicerLib.engine.teaching.guard import Score, choose_held_out, measure
+from MedSAGaSlicerLib.engine.teaching.guard import Score, choose_held_out
 from MedSAGaSlicerLib.engine.teaching.lesson import Lesson, parts_of
+from MedSAGaSlicerLib.engine.teaching.peak_memory import is_memory_shortage, memory_shortage
 from MedSAGaSlicerLib.engine.teaching.planning import make_method, settled
-from MedSAGaSlicerLib.engine.teaching.results import (
-    Results,
-    answering,
-    taught_predictor,
-    write_results,
-)
-from MedSAGaSlicerLib.engine.teaching.rounds import Outcome, Rounds
+from MedSAGaSlicerLib.engine.teaching.results import Results, taught_predictor, write_results
+from MedSAGaSlicerLib.engine.teaching.rounds import Outcome, Rounds, mean_outcome
+from MedSAGaSlicerLib.engine.teaching.samples import SampleMaker
+from MedSAGaSlicerLib.engine.teaching.schedule import learning_rate
 from MedSAGaSlicerLib.engine.teaching.state import (
     LessonState,
     forget_state,
@@ -40,11 +39,10 @@ from MedSAGaSlicerLib.engine.teaching.state import (
     load_state,
     save_state,
 )
-from MedSAGaSlicerLib.errors import TeachingError
+from MedSAGaSlicerLib.errors import MemoryShortageError, TeachingError
 
 if TYPE_CHECKING:
-    from MedSAGaSlicerLib.engine.embedding import Embedding
-    from MedSAGaSlicerLib.engine.examples import Example, ExampleSet, Place
+    from MedSAGaSlicerLib.engine.examples import ExampleSet, Place
     from MedSAGaSlicerLib.engine.predictor import Predictor
     from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 
@@ -86,6 +84,7 @@ def train(
     Raises:
         InputError: the output cannot be written.
         TeachingError: the lesson diverged.
+        MemoryShortageError: it needs more memory than there is; the state is kept.
         OSError: a state or the adapter cannot be written; the last state stays.
     """
     check_adapter_path(output)
@@ -93,6 +92,7 @@ def train(
         work = output.with_name(f".{output.name}.lesson")
     # An adapter on its way is no base: the next lesson begins where the first did.
     run = _Run(config, examples, base, cache or EmbeddingCache(None), work, earlier_held_out, stop)
+    shortage: MemoryShortageError | None = None
     try:
         yield from run.events(output, base_name, title or ", ".join(examples.segments))
     except _StopAskedError:
@@ -100,6 +100,13 @@ def train(
     except (GeneratorExit, KeyboardInterrupt):
         run.save()
         raise
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory_shortage(error):
+            raise
+        shortage = run.short_of_memory(error)
+    if shortage is not None:
+        # Out here, so that what was computed is not kept alive by the error that came of it.
+        raise shortage
 
 
 class _StopAskedError(Exception):
@@ -129,13 +136,19 @@ class _Run:
         self._work = work
         self._stop = stop
         self._taught = [e for e in examples.examples if e.place not in self.held_out]
-        self._aside: list[tuple[Example, Embedding]] = []
+        aside = [e for e in examples.examples if e.place in self.held_out]
+        self._aside = Aside(aside, base, cache)
         parts = 1 + max(parts_of(self._taught))
         self._method = make_method(self.config, base, examples.segments, cache, parts)
-        self._lesson = Lesson(self._taught, self.config.views, self.config.batch, self.config.seed)
-        self._name = lesson_name(
-            self.config, examples, self.held_out, self.fingerprint, str(base.device)
+        self._lesson = Lesson(
+            self._taught,
+            self._method.views,
+            self.config.batch,
+            self.config.seed,
+            SampleMaker(base.model) if self._method.fresh_views else None,
         )
+        self._name = lesson_name(self.config, examples, self.held_out, self.fingerprint)
+        self._updating = False
         self._begun = time.perf_counter()
 
     def events(self, output: Path, base_name: str, title: str) -> Iterator[Event]:
@@ -191,6 +204,14 @@ class _Run:
             # The lesson ends anyway, and the state before this one is still there.
             return None
 
+    def short_of_memory(self, error: Exception) -> MemoryShortageError:
+        """Keep the state, as far as it is whole, and say what to do."""
+        self._method.discard()
+        kept = None if self._updating else self.save()
+        what = f"the method {self.config.method!r} with {self.base.model.family}"
+        resumable = None if kept is None else self.progress.step
+        return memory_shortage(error, what, str(self.base.device), resumable)
+
     def _save(self) -> Path:
         self.progress.seconds = time.perf_counter() - self._begun
         return save_state(self._work, self._name, self.progress, self._method.state())
@@ -206,22 +227,13 @@ class _Run:
             elapsed = time.perf_counter() - begun
             yield Prepared(done, total, elapsed / done * (total - done))
             self._check_stop()
-        for example in self.examples.examples:
-            if example.place in self.held_out:
-                self._aside.append((example, self._embedded(example)))
-                yield Prepared(self._lesson.total + len(self._aside), total, 0.0)
-                self._check_stop()
-
-    def _embedded(self, example: Example) -> Embedding:
-        found = self._cache.get(example.key, self.base.encoder_key)
-        if found is None:
-            found = self._cache.keep(example.key, self.base.encode(example.pixels))
-            self._cache.store(example.key, found)
-        return found
+        for done in self._aside.prepare():
+            yield Prepared(self._lesson.total + done, total, 0.0)
+            self._check_stop()
 
     def _measured(self, model: Predictor) -> list[Score]:
         scores = []
-        for score in measure(self._aside, *answering(model)):
+        for score in self._aside.measured(model):
             scores.append(score)
             self._check_stop()
         return scores
@@ -236,7 +248,9 @@ class _Run:
         while self.progress.step < self.config.steps:
             step = self.progress.step
             outcome = self._gathered(rounds, step)
+            self._updating = True
             made = self._method.update(learning_rate(step, self.config))
+            self._updating = False
             self.progress.step += 1
             if made and math.isfinite(outcome.loss):
                 in_a_row = 0
@@ -257,16 +271,19 @@ class _Run:
 
         On embeddings that do not change they have learned their part then.
         """
-        seed, head_start = self.config.seed, step < self.config.head_steps
-        located = Outcome(0.0, 0.0)
-        if head_start or not self._method.lasting_features:
+        seed, count = self.config.seed, self.config.at_once
+        if step < self.config.head_steps:
             chosen = self._lesson.unmirrored(step, self.config.guesses)
-            located = rounds.locate(*chosen, [seed, step])
-        if head_start:
-            return located
+            return rounds.locate(*chosen, [seed, step])
         rng = np.random.default_rng([seed, _STEP_STREAM, step])
-        count = int(rng.integers(1, self.config.rounds + 1))
-        return rounds.step(*self._lesson.batch(step), rng, count)
+        in_a_row = int(rng.integers(1, self.config.rounds + 1))
+        samples, segments = self._lesson.batch(step)
+        outcomes = []
+        for start in range(0, len(samples), count):
+            part = slice(start, start + count)
+            share = len(samples[part]) / len(samples)
+            outcomes.append(rounds.step(samples[part], segments[part], rng, in_a_row, share))
+        return mean_outcome(outcomes)
 
     def _told(self, outcome: Outcome, seconds_left: float) -> Progress:
         loss = outcome.loss if math.isfinite(outcome.loss) else None
@@ -280,18 +297,3 @@ class _Run:
             "that are not finite. Teach with a lower learning rate, or check the images"
         )
         raise TeachingError(msg)
-
-
-def learning_rate(step: int, config: TeachingConfig) -> float:
-    """Part of the peak rate: in the head start constant, then a cosine down to a hundredth.
-
-    Both begin with a linear rise over the warm-up.
-    """
-    warm = max(1, round(config.warm_up * config.steps))
-    if step < config.head_steps:
-        return min(1.0, (step + 1) / warm)
-    step, steps = step - config.head_steps, config.steps - config.head_steps
-    if step < warm:
-        return (step + 1) / warm
-    passed = (step - warm) / max(1, steps - warm)
-    return 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, passed))) / 2

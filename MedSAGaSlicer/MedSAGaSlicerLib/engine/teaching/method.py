@@ -6,11 +6,14 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.engine.families import SamModel
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 LEARNED: Final = "learned_prompt."
 """Before the names of an adapter's tensors that are no weights of the model."""
+PROMPTED_PARTS: Final = ("prompt_encoder", "mask_decoder")
+"""What works on an embedding; every method teaches them."""
 _LONGEST_GRADIENT: Final = 1.0
 # What starts from nothing has further to go than what a base has learned.
 _NEW_RATE: Final = 4.0
@@ -42,6 +47,12 @@ class Method(ABC):
     name: ClassVar[str]
     lasting_features: ClassVar[bool] = False
     """Whether `features` of a sample stay the same throughout a lesson."""
+    fresh_views: ClassVar[bool] = False
+    """Whether each step makes new views of its slices; otherwise a few are made beforehand."""
+    encoder_rate: ClassVar[float] = 0.0
+    """The encoder's peak rate relative to the decoder's, unless the settings say another."""
+    rank: ClassVar[int] = 0
+    """Of what has one, unless the settings say another."""
 
     def __init__(
         self,
@@ -77,13 +88,12 @@ class Method(ABC):
                 config.seed,
             ).to(base.device)
         for name, parameter in self.model.named_parameters():
-            if self._learns(name):
-                parameter.requires_grad_(True)
+            parameter.requires_grad_(self._learns(name))
         self.optimizer = self._optimizer()
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def assemble(base: SamModel, tensors: Mapping[str, Tensor]) -> SamModel:
+    def assemble(cls, base: SamModel, tensors: Mapping[str, Tensor]) -> SamModel:
         """The taught model from its base and an adapter's tensors, sharing what is unchanged."""
 
     @abstractmethod
@@ -95,18 +105,48 @@ class Method(ABC):
         """Embeddings (n, C, h, w) on the base's device, with gradients if the encoder learns."""
 
     @abstractmethod
-    def tensors(self) -> dict[str, Tensor]:
-        """What the adapter keeps of the model: replacement tensors by the base's names, or own."""
+    def tensors(self, share: float = 1.0) -> dict[str, Tensor]:
+        """What the adapter keeps of the model, on the CPU.
 
-    @staticmethod
-    @abstractmethod
-    def _copied(base: SamModel) -> SamModel:
-        """A model with copies of the parts that learn."""
+        Replacement tensors by the base's names, or the method's own. `share` of the change is in
+        them, the rest is as in the base.
+        """
 
-    @staticmethod
     @abstractmethod
-    def _learns(name: str) -> bool:
-        """Whether a parameter of the model, by the base's name, is trained."""
+    def _copied(self, base: SamModel) -> SamModel:
+        """A model with copies of the parts that learn; modules may be put into them."""
+
+    @abstractmethod
+    def _learns(self, name: str) -> bool:
+        """Whether a parameter of the model, by its name there, is trained."""
+
+    def still_features(self, samples: Sequence[Sample]) -> Tensor:
+        """Embeddings (n, C, h, w) without gradients, before the model itself has learned."""
+        with torch.no_grad():
+            return self.features(samples)
+
+    @property
+    def views(self) -> int:
+        """How many views of each slice are made beforehand."""
+        needed = not self.fresh_views or self.learned is not None
+        return self.config.views if needed else 0
+
+    def facts(self) -> dict[str, Any]:
+        """What the lesson's report says of the method besides its name, as plain values."""
+        return {}
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision in which the model is run."""
+        return nullcontext()
+
+    def backward(self, loss: Tensor) -> None:
+        """Add a loss's gradients to those gathered."""
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def discard(self) -> None:
+        """Throw the gathered gradients away."""
+        for parameter in self.trained().values():
+            parameter.grad = None
 
     def trained(self) -> dict[str, nn.Parameter]:
         """Everything that is trained, by name."""
@@ -121,18 +161,26 @@ class Method(ABC):
         Returns:
             Whether it was made: gradients that are not finite are thrown away.
         """
-        trained = self.trained()
-        own = [tensor for name, tensor in trained.items() if not name.startswith(LEARNED)]
-        new = [tensor for name, tensor in trained.items() if name.startswith(LEARNED)]
-        # Apart: what begins from nothing has gradients that would drown the others.
-        lengths = [nn.utils.clip_grad_norm_(part, _LONGEST_GRADIENT) for part in (own, new)]
+        # Apart: one part's large gradients must not drown the others.
+        lengths = [nn.utils.clip_grad_norm_(part, _LONGEST_GRADIENT) for part in self._parts()]
         finite = all(math.isfinite(float(length)) for length in lengths)
         if finite:
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * rate
-            self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+            self._step(rate)
+        self.discard()
         return finite
+
+    def _step(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * rate
+        self.optimizer.step()
+
+    def _parts(self) -> list[list[nn.Parameter]]:
+        """What is trained, in parts whose gradients are shortened each by itself."""
+        trained = self.trained()
+        # What begins from nothing has the largest.
+        own = [tensor for name, tensor in trained.items() if not name.startswith(LEARNED)]
+        new = [tensor for name, tensor in trained.items() if name.startswith(LEARNED)]
+        return [own, new]
 
     def state(self) -> dict[str, Tensor]:
         """All that is needed to go on later: tensors by name."""
@@ -158,12 +206,11 @@ class Method(ABC):
                 self.optimizer.state[trained[name]][key] = kept
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        peak = self.config.learning_rate
+        """For all that is trained; each group has its "peak" rate."""
         groups = []
         for name, parameter in self.trained().items():
-            new = name.startswith(LEARNED)
-            rate = peak * (_NEW_RATE if new else 1.0)
-            decay = _NEW_DECAY if new else self.config.weight_decay
+            rate = self.config.learning_rate * self._rate(name)
+            decay = _NEW_DECAY if name.startswith(LEARNED) else self.config.weight_decay
             groups.append(
                 {
                     "params": [parameter],
@@ -173,6 +220,35 @@ class Method(ABC):
                 }
             )
         return torch.optim.AdamW(groups)
+
+    def _rate(self, name: str) -> float:
+        """A parameter's peak rate relative to the config's."""
+        return _NEW_RATE if name.startswith(LEARNED) else 1.0
+
+    def _embed(self, sample: Sample) -> None:
+        """Look the base's embedding up, or compute it and keep it; the sample gets it."""
+        key, encoder = slice_key(sample.pixels), self.base.encoder_key
+        embedding = self.cache.get(key, encoder)
+        if embedding is None:
+            embedding = self.cache.keep(key, self.base.encode(sample.pixels))
+            self.cache.store(key, embedding)
+        sample.features = embedding.features
+
+    def _embedded(self, samples: Sequence[Sample]) -> Tensor:
+        """What `_embed` gave them: (n, C, h, w) float32, without gradients."""
+        arrays = [np.asarray(sample.features, np.float32) for sample in samples]
+        return torch.from_numpy(np.stack(arrays)).to(self.base.device)
+
+    def _replacements(self, parts: Sequence[str], share: float) -> dict[str, Tensor]:
+        """All tensors of some parts of the model, drawn towards the base."""
+        before = self.base.model.state_dict()
+        found = {}
+        for name, tensor in self.model.state_dict().items():
+            if name.partition(".")[0] in parts:
+                kept = tensor.detach().cpu()
+                drawn = share < 1 and tensor.is_floating_point()
+                found[name] = before[name].cpu().lerp(kept, share) if drawn else kept
+        return found
 
 
 def with_copies(base: SamModel, parts: Sequence[str]) -> SamModel:

@@ -1,4 +1,4 @@
-"""How much memory this process has needed at most."""
+"""How much memory this process has needed at most, and what is said when there is too little."""
 
 from __future__ import annotations
 
@@ -6,6 +6,29 @@ import sys
 from pathlib import Path
 
 import torch
+
+from MedSAGaSlicerLib.errors import MemoryShortageError
+
+
+def is_memory_shortage(error: Exception) -> bool:
+    """Whether memory was wanted that there is not, on a graphics card or elsewhere."""
+    # On the CPU torch has no error of its own for it.
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "allocate memory" in str(error)
+
+
+def memory_shortage(
+    error: Exception, what: str, device: str, resumable: int | None
+) -> MemoryShortageError:
+    """What to tell of it: `what` needed it, and the steps after which the lesson can go on."""
+    reason = " ".join(str(error).split(". ")[0].split())[:200]
+    msg = (
+        f"There is too little memory on {device} for {what} ({reason}). Close what else uses it, "
+        "or teach a smaller model, or by a method that needs less, as decoder"
+    )
+    if resumable is not None:
+        msg += f". The same lesson goes on after step {resumable}"
+    return MemoryShortageError(msg)
 
 
 def peak_bytes() -> int | None:

@@ -26,10 +26,15 @@ def settled(config: TeachingConfig, model: SamModel) -> TeachingConfig:
     several views; SAM's takes one, since a step of it costs as much as eight of those.
     """
     small = model.logits_size <= _SMALL_LOGITS
+    method = DecoderMethod.name if config.method == AUTO else config.method
+    batch = config.batch or (4 if small else 1)
     return replace(
         config,
-        method=DecoderMethod.name if config.method == AUTO else config.method,
-        batch=config.batch or (4 if small else 1),
+        method=method,
+        batch=batch,
+        at_once=config.at_once or (batch if small else 1),
+        encoder_rate=config.encoder_rate or METHOD_CLASSES[method].encoder_rate,
+        rank=config.rank or METHOD_CLASSES[method].rank,
         views=config.views or (8 if small else 2),
         guesses=config.guesses or (12 if small else 1),
     )

@@ -19,7 +19,6 @@ from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from MedSAGaSlicerLib.engine.embedding import Embedding
     from MedSAGaSlicerLib.engine.examples import ExampleSet, Place
@@ -45,21 +44,9 @@ class Results:
     fingerprint: str
 
 
-def result_tensors(method: Method) -> dict[str, Tensor]:
-    """What the adapter keeps, drawn towards the base's weights by the config's `share`."""
-    share = method.config.share
-    tensors = method.tensors()
-    if share < 1:
-        before = method.base.model.state_dict()
-        for name, tensor in tensors.items():
-            if name in before and tensor.is_floating_point():
-                tensors[name] = before[name].cpu().lerp(tensor, share)
-    return tensors
-
-
 def taught_predictor(method: Method, base: Predictor, segments: tuple[str, ...]) -> TaughtPredictor:
     """The model as its adapter will make it."""
-    model = method.assemble(base.model, result_tensors(method))
+    model = method.assemble(base.model, method.tensors(method.config.share))
     learned = copy.deepcopy(method.learned)
     return TaughtPredictor(base, model, segments, learned and learned.requires_grad_(False))
 
@@ -87,7 +74,7 @@ def write_results(output: Path, results: Results) -> dict[str, Any]:
         InputError, OSError: it cannot be written; what was there before stays.
     """
     report = _report(results)
-    tensors = result_tensors(results.method)
+    tensors = results.method.tensors(results.config.share)
     if results.method.learned is not None:
         learned = results.method.learned.state_dict()
         tensors.update({LEARNED + name: tensor.cpu() for name, tensor in learned.items()})
@@ -110,6 +97,7 @@ def _report(results: Results) -> dict[str, Any]:
         "seconds": progress.seconds,
         "peak_bytes": peak_bytes(),
         "method": results.config.method,
+        **results.method.facts(),
         "curve": [{"loss": loss, "dice": dice} for loss, dice in progress.curve],
         "scores": {
             "before": [asdict(score) for score in progress.before or []],

@@ -49,6 +49,7 @@ class Rounds:
         self._segments = tuple(segments)
         model = method.model
         self._scale = model.input_size / model.logits_size
+        self._share = 1.0
         self._parts = 0 if method.learned is None else len(method.learned.locators)
         self._probabilities = preprocessing_of(model.family, model.input_size).mask_probabilities
         with torch.no_grad():
@@ -60,15 +61,20 @@ class Rounds:
         segments: Sequence[str],
         rng: np.random.Generator,
         rounds: int,
+        share: float = 1.0,
     ) -> Outcome:
         """Gather the gradients of one batch: unprompted rounds for all, prompted where it shows.
+
+        While the embeddings still change, the locators learn along.
 
         Args:
             samples: one per place of the batch.
             segments: which segment of each sample is meant.
             rng: source of all that is simulated.
             rounds: the first prompt and the corrections after it.
+            share: of these samples in all those of an update.
         """
+        self._share = share
         features = self._method.features(samples)
         # Rounds are backed up one by one, so that only one is in memory; the encoder, if it
         # learns, is backed up once, from the sum of what reached its output.
@@ -86,6 +92,9 @@ class Rounds:
         placed = [n for n, sample in enumerate(samples) if not sample.mirrored]
         if placed and self._method.learned is not None:
             outcomes.append(self._unprompted(batch.part(placed)))
+            if not self._method.lasting_features:
+                parts, seed = [samples[n].part for n in placed], int(rng.integers(1 << 31))
+                self._locate(batch.part(placed), parts, seed)
         if features.requires_grad and leaf.grad is not None:
             features.backward(leaf.grad)  # type: ignore[no-untyped-call]
         return Outcome(sum(o.loss for o in outcomes), _mean([o.dice for o in outcomes]))
@@ -93,32 +102,42 @@ class Rounds:
     def locate(
         self, samples: Sequence[Sample], segments: Sequence[str], seeds: list[int]
     ) -> Outcome:
-        """Gather the gradients of the locators alone, on embeddings as they are."""
-        learned = self._method.learned
-        if learned is None or not samples:
+        """Gather the gradients of the locators alone, on the base's embeddings."""
+        if self._method.learned is None or not samples:
             return Outcome(0.0, 0.0)
-        with torch.no_grad():
-            features = self._method.features(samples)
+        self._share = 1.0
+        features = self._method.still_features(samples)
         targets = target_batch(samples, segments).to(features.device)
         valid = valid_batch(samples, targets.shape[-1]).to(features.device)
         numbers = [self._segments.index(name) for name in segments]
-        losses, answers = [], []
+        batch = _Batch(features, targets, valid, numbers)
+        seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
+        return self._locate(batch, [sample.part for sample in samples], seed)
+
+    def _locate(self, batch: _Batch, parts: Sequence[int], seed: int) -> Outcome:
+        """The locators' gradients; `parts` of the samples, `seed` of what the locators drop."""
+        learned = self._method.learned
+        if learned is None:
+            return Outcome(0.0, 0.0)
+        features, losses, answers = batch.features.detach(), [], []
         with torch.random.fork_rng(devices=[]):
-            # Of what the locators drop.
-            torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
+            torch.manual_seed(seed)
             learned.train()
             for part in range(len(learned.locators)):
-                seen = [n for n, s in enumerate(samples) if s.part != part or self._parts == 1]
+                seen = [n for n, own in enumerate(parts) if own != part or self._parts == 1]
                 if not seen:
                     continue
                 guesses = learned.guess_of(part, features[seen], self._position)
-                logits = guesses[torch.arange(len(seen)), [numbers[n] for n in seen]]
-                loss = mask_loss(logits[:, None], targets[seen], valid[seen]).mean()
-                loss.backward()  # type: ignore[no-untyped-call]
+                logits = guesses[torch.arange(len(seen)), [batch.numbers[n] for n in seen]]
+                loss = mask_loss(logits[:, None], batch.targets[seen], batch.valid[seen]).mean()
+                self._backward(loss)
                 losses.append(float(loss.detach()))
-                answers += dice_of(logits.detach() > 0, targets[seen, 0]).tolist()
+                answers += dice_of(logits.detach() > 0, batch.targets[seen, 0]).tolist()
             learned.eval()
         return Outcome(_mean(losses), _mean(answers))
+
+    def _backward(self, loss: Tensor) -> None:
+        self._method.backward(loss * self._share)
 
     def _guess(self, samples: Sequence[Sample], batch: _Batch) -> Tensor:
         """What locators that have not seen the samples make of them: (n, h, w), no gradients."""
@@ -162,7 +181,7 @@ class Rounds:
             logits, scores = self._decode(batch, prompts, previous)
             ambiguous = prompts.ambiguous and previous is None
             loss, answer = self._judged(batch, logits, scores, ambiguous)
-            (loss / rounds).backward()  # type: ignore[no-untyped-call]
+            self._backward(loss / rounds)
             losses.append(float(loss.detach()))
             if number + 1 < rounds:
                 answers = list((answer > 0).cpu().numpy())
@@ -174,7 +193,7 @@ class Rounds:
     def _unprompted(self, batch: _Batch) -> Outcome:
         logits, scores = self._decode(batch, None, batch.guess)
         loss, answer = self._judged(batch, logits, scores, ambiguous=False)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self._backward(loss)
         dice = dice_of(answer > 0, batch.targets[:, 0]).tolist()
         return Outcome(float(loss.detach()), _mean(dice))
 
@@ -202,7 +221,7 @@ class Rounds:
         self, batch: _Batch, prompts: PromptBatch | None, previous: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """All answers of the decoder: logits (n, 4, h, w) and scores (n, 4), float32."""
-        model, device = self._method.model, batch.features.device
+        model, device = self._method.model, batch.leaf.device
         points, boxes, masks = None, None, None
         if prompts is not None:
             if prompts.points.shape[1]:
@@ -219,37 +238,54 @@ class Rounds:
             sparse = torch.cat([sparse, self._method.learned.of(batch.numbers)], dim=1)
         # The decoder repeats one embedding for all prompts; here each prompt has its own, which
         # goes in with the dense prompt, to which the decoder adds the embedding anyway.
-        nothing = torch.zeros_like(batch.features[:1])
-        answers: Any = model.mask_decoder.predict_masks(  # type: ignore[operator]
-            image_embeddings=nothing,
-            image_pe=self._position,
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=batch.features + dense,
-        )
+        features = batch.features
+        nothing = torch.zeros_like(features[:1])
+        with self._method.autocast():
+            answers: Any = model.mask_decoder.predict_masks(  # type: ignore[operator]
+                image_embeddings=nothing,
+                image_pe=self._position,
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=features + dense,
+            )
         return answers[0].float(), answers[1].float()
 
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """Embeddings, targets and what is valid of them, and the segments' numbers."""
+    """Embeddings, targets and what is valid of them, and the segments' numbers.
 
-    features: Tensor
+    `rows` are those of the embeddings that are meant, None for all.
+    """
+
+    leaf: Tensor
     targets: Tensor
     valid: Tensor
     numbers: list[int]
     guess: Tensor | None = None
+    rows: list[int] | None = None
+
+    @property
+    def features(self) -> Tensor:
+        """The embeddings; chosen anew each time, since each round's gradient goes back by itself."""
+        return self.leaf if self.rows is None else self.leaf[self.rows]
 
     def part(self, chosen: list[int]) -> _Batch:
         """Only some places of it."""
         if len(chosen) == len(self.numbers):
             return self
         return _Batch(
-            self.features[chosen],
+            self.leaf,
             self.targets[chosen],
             self.valid[chosen],
             [self.numbers[n] for n in chosen],
             None if self.guess is None else self.guess[chosen],
+            chosen if self.rows is None else [self.rows[n] for n in chosen],
         )
+
+
+def mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:
+    """Of the parts of a step."""
+    return Outcome(_mean([o.loss for o in outcomes]), _mean([o.dice for o in outcomes]))
 
 
 def _mean(values: Sequence[float]) -> float:

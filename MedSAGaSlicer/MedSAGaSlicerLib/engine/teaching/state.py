@@ -53,12 +53,14 @@ def lesson_name(
     examples: ExampleSet,
     held_out: Sequence[Place],
     base: str,
-    device: str,
 ) -> str:
-    """A hash of all that decides what a lesson learns: only the very same one may go on."""
+    """A hash of all that decides what a lesson learns: only the very same one may go on.
+
+    It may do so on another device, whose last digits differ.
+    """
     state = hashlib.sha256()
     settings = {k: v for k, v in config.to_dict().items() if k != "save_every"}
-    about = [FORMAT, __version__, settings, held_out, base, device, list(examples.segments)]
+    about = [FORMAT, __version__, settings, held_out, base, list(examples.segments)]
     state.update(json.dumps(about, sort_keys=True).encode())
     for example in examples.examples:
         prompts = {name: prompts_content(given) for name, given in sorted(example.prompts.items())}
