@@ -301,13 +301,12 @@ def test_an_answer_can_be_released_before_and_after_it_was_refined(stage: Stage)
     np.testing.assert_array_equal(answers[2].mask, expected((24, 40), POINT, 2, 0).mask)
     with pytest.raises(InputError, match=f"no answer {first} to refine"):
         client.decode(key, POINT, previous=first)
-    before = only(client.wait(client.stats(), timeout_s=SAFETY_S), Stats)
     for number in (second, third, third):
         client.release(number)
     # Releases take their turn among the decodes: one more of those, and they are done.
     client.wait(client.decode(key, POINT), timeout_s=SAFETY_S)
     after = only(client.wait(client.stats(), timeout_s=SAFETY_S), Stats)
-    assert after.values["logits"] == before.values["logits"] - 2 + 1
+    assert after.values["logits"] == 1
 
 
 def test_prompts_on_a_slice_that_nobody_can_give_fail_kindly(stage: Stage) -> None:

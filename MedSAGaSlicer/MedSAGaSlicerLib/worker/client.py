@@ -191,8 +191,7 @@ class InferenceClient(Link):
 
     def release(self, logits_id: int) -> None:
         """Say that no further ``decode`` will refine this answer; its memory is given back."""
-        if self._ledger.refinable.pop(logits_id, None) is not None:
-            self._send(frame("release", logits_id=logits_id))
+        self._ledger.refinable.release(logits_id)
 
     def stats(self) -> int:
         """Ask for figures (cache sizes, hits, queue lengths); answered by ``Stats``."""

@@ -17,6 +17,7 @@ from MedSAGaSlicerLib.worker.events import (
 from MedSAGaSlicerLib.worker.payloads import pack_pixels, unpack_mask
 from MedSAGaSlicerLib.worker.prefetch import PrefetchList
 from MedSAGaSlicerLib.worker.protocol import Message, frame
+from MedSAGaSlicerLib.worker.refinable import Refinable
 from MedSAGaSlicerLib.worker.requests import (
     Decode,
     Encode,
@@ -40,10 +41,10 @@ class Ledger:
     def __init__(self, send: Callable[[bytes], None], tell: Callable[[Event], None]) -> None:
         """An empty book."""
         self.outstanding: dict[int, Request] = {}
-        self.refinable: dict[int, Decode] = {}
         self.allowance = RestartAllowance()
         self.paused = False
         self._send, self._tell = send, tell
+        self.refinable = Refinable(send, self.outstanding)
         self._numbers = count(1)
         self._prefetch = PrefetchList()
         self._takers: dict[str, Callable[[Message], None]] = {
@@ -84,7 +85,7 @@ class Ledger:
         """Enter a request and send it; returns its number."""
         self.outstanding[request.number] = request
         if isinstance(request, Decode) and not request.silent:
-            self.refinable[request.number] = request
+            self.refinable.add(request)
         self._send(request.frame())
         return request.number
 
@@ -115,7 +116,7 @@ class Ledger:
         """Forget a request, or a whole prefetch."""
         if number == self._prefetch.number:
             self.prefetch(self.next_number(), [])
-        self.refinable.pop(number, None)
+        self.refinable.drop(number)
         self.forget(number)
 
     def forget(self, number: int) -> None:
@@ -183,6 +184,7 @@ class Ledger:
     def _take_decoded(self, message: Message) -> None:
         header = message.header
         request = self._settle(header)
+        self.refinable.answered(header["request"])
         if not isinstance(request, Decode) or request.silent:
             return
         mask = unpack_mask(header["shape"], message.body)
@@ -248,6 +250,7 @@ class Ledger:
             if isinstance(waiting, Decode) and waiting.deferred and waiting.previous is request:
                 waiting.deferred = False
                 self._send(waiting.frame())
+        self.refinable.give_back()
         return request
 
     def _fail(self, number: int, kind: str, message: str) -> None:
@@ -257,7 +260,7 @@ class Ledger:
         if isinstance(request, Prefetch):
             self._prefetch.replace(None, [])
         if request.known_as is not None:
-            self.refinable.pop(number, None)
+            self.refinable.drop(number)
             self._tell(Failed(request.known_as, kind, message))
         if isinstance(request, Encode):
             # Prompts on that slice fail for the same reason, not for lack of an embedding.
@@ -280,7 +283,7 @@ class Ledger:
             shape, body = pack_pixels(source())
         except InputError as error:
             if failed_as is not None:
-                self.refinable.pop(failed_as, None)
+                self.refinable.drop(failed_as)
                 self.outstanding.pop(failed_as, None)
                 self._tell(Failed(failed_as, "input", str(error)))
             return False

@@ -130,7 +130,9 @@ class Link:
                 problem = str(error)
             else:
                 # The model is loaded first, whether or not somebody still waits for it.
-                ledger.outstanding = {self._load.number: self._load, **ledger.outstanding}
+                others = dict(ledger.outstanding)
+                ledger.outstanding.clear()
+                ledger.outstanding.update({self._load.number: self._load, **others})
                 self._events.append(Restarted(doing, status, stderr))
                 return
         message = f"{problem} It was {doing}."
