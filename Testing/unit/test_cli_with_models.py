@@ -83,9 +83,12 @@ def test_nothing_but_the_weights_is_asked_for_when_a_model_is_missing(
     assert not output.exists()
 
 
-def test_the_starter_segments_organs_of_the_made_volume(starter: str, tmp_path: Path) -> None:
+def test_the_starter_segments_organs_of_the_made_volume_and_learns_one(
+    starter: str, tmp_path: Path
+) -> None:
+    given = ["demo", "--steps", "60", "--output", str(tmp_path / "out")]
     done = subprocess.run(
-        [sys.executable, "-m", "MedSAGaSlicerLib.cli", "demo", "--output", str(tmp_path / "out")],
+        [sys.executable, "-m", "MedSAGaSlicerLib.cli", *given],
         capture_output=True,
         text=True,
         check=False,
@@ -97,6 +100,10 @@ def test_the_starter_segments_organs_of_the_made_volume(starter: str, tmp_path: 
     # What a person would believe: no organ missed by its box, the others mostly found.
     assert min(by_box) > 0.6
     assert report["mean_dice"] > 0.65
+    lesson = report["lesson"]
+    assert lesson["after"] > lesson["before"] + 0.1
+    assert lesson["unprompted"] > 0.6
+    assert (tmp_path / "out" / "lesson.png").exists()
 
 
 def test_more_clicks_help_the_starter(starter: str, phantom: Phantom, tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
 
 def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
     from MedSAGaSlicerLib.engine.demo import run_demo
+    from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 
     report = run_demo(
         options.output,
@@ -132,6 +133,7 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
         model=options.model,
         volume_path=options.volume,
         teach=not options.no_teach,
+        config=TeachingConfig(steps=options.steps),
         progress=reporter.progress,
     )
     reporter.event("finished", output=str(options.output), mean_dice=report["mean_dice"])

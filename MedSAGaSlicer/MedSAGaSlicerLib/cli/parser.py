@@ -45,6 +45,13 @@ def _add_demo(commands: Any) -> None:
         "--volume", type=Path, metavar="FILE", help="an image of your own instead of the made one"
     )
     demo.add_argument("--no-teach", action="store_true", help="leave out the lesson")
+    demo.add_argument(
+        "--steps",
+        type=int,
+        default=TeachingConfig.steps,
+        metavar="N",
+        help="updates of the model in the lesson (default: %(default)s)",
+    )
     _add_model(demo)
 
 

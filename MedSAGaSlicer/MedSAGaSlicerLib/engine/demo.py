@@ -38,6 +38,8 @@ from MedSAGaSlicerLib.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
+
 _SEED: Final = 0
 
 
@@ -84,6 +86,7 @@ def run_demo(
     model: str,
     volume_path: Path | None = None,
     teach: bool = True,
+    config: TeachingConfig | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Segment a made trunk CT, or the image at ``volume_path``, and leave pictures of it.
@@ -92,7 +95,7 @@ def run_demo(
     the truth; in a volume of one's own, objects are proposed from a grid of points. ``output``
     gets prompts.json, segmentation.seg.nrrd, overview.png, report.json and report.md, and for the
     made volume volume.nrrd and truth.seg.nrrd. There, where the truth is known, an organ is then
-    taught as well (`demo_teaching`), unless ``teach`` is False.
+    taught as well (`demo_teaching`) as ``config`` says, unless ``teach`` is False.
 
     Returns:
         What report.json holds.
@@ -124,7 +127,7 @@ def run_demo(
         # Here, not above: teaching needs torch, segmenting as such does not.
         from MedSAGaSlicerLib.engine.demo_teaching import teach_organ
 
-        report["lesson"] = teach_organ(output, predictor, volume, truth, model, progress)
+        report["lesson"] = teach_organ(output, predictor, volume, truth, model, progress, config)
     write_json(output / "report.json", report)
     with atomic_path(output / "report.md") as temporary:
         temporary.write_text(_page(report), encoding="utf-8")
