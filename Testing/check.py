@@ -15,14 +15,18 @@ CHECKS = {
     "mypy": ["mypy"],
     "import-linter": ["lint-imports", "--no-logo"],
 }
-TESTS = {"pytest": ["pytest", "--cov", "--cov-report=term"]}
+# Each process computes on one thread; a file stays in one process, for the sake of its fixtures.
+TESTS = {"pytest": ["pytest", "--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]}
+COVERAGE = ["--cov", "--cov-report=term"]
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-tests", action="store_true", help="leave out pytest")
+    parser.add_argument("--coverage", action="store_true", help="print what no test reaches")
     options = parser.parse_args(arguments)
-    checks = CHECKS if options.no_tests else CHECKS | TESTS
+    tests = {name: command + COVERAGE * options.coverage for name, command in TESTS.items()}
+    checks = CHECKS if options.no_tests else CHECKS | tests
     failed = [name for name, command in checks.items() if not _passes(name, command)]
     print(f"\nfailed: {', '.join(failed)}" if failed else "\nall checks passed")
     return 1 if failed else 0
