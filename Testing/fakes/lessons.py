@@ -25,14 +25,14 @@ CHANNELS = 32
 QUICK = TeachingConfig(steps=6, batch=2, rounds=2, views=2, guesses=2, save_every=2)
 
 
-def tiny_predictor(seed: int = 0) -> Predictor:
+def tiny_predictor(seed: int = 0, depth: int = 1) -> Predictor:
     """A starter for pictures of 64 pixels, far smaller still, with random weights."""
     torch.manual_seed(seed)
     encoder = ImageEncoderViT(
         img_size=SIDE,
         patch_size=8,
         embed_dim=32,
-        depth=1,
+        depth=depth,
         num_heads=2,
         out_chans=CHANNELS,
         use_rel_pos=False,

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from MedSAGaSlicerLib.engine.predictor import load_predictor
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import WEIGHTS_FILE, read_description
+from MedSAGaSlicerLib.engine.teaching.adapter_method import AdapterMethod
 from MedSAGaSlicerLib.engine.teaching.decoder_method import DecoderMethod
 from MedSAGaSlicerLib.engine.teaching.full_method import FullMethod
+from MedSAGaSlicerLib.engine.teaching.late_method import LateMethod
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
+from MedSAGaSlicerLib.engine.teaching.lora_method import LoraMethod
 from MedSAGaSlicerLib.engine.teaching.method import LEARNED, Method
 from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
 from MedSAGaSlicerLib.engine.weight_files import read_tensors
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.predictor import Predictor
 
 METHOD_CLASSES: Final[dict[str, type[Method]]] = {
-    method.name: method for method in (DecoderMethod, FullMethod)
+    method.name: method
+    for method in (DecoderMethod, LateMethod, LoraMethod, AdapterMethod, FullMethod)
 }
 
 

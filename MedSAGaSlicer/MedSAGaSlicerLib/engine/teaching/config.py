@@ -8,7 +8,7 @@ from typing import Any, Final
 from MedSAGaSlicerLib.errors import InputError
 
 AUTO: Final = "auto"
-METHODS: Final = ("decoder", "full")
+METHODS: Final = ("decoder", "late", "lora", "adapter", "full")
 """The ways of teaching that can be asked for, besides `auto`."""
 
 
@@ -37,6 +37,7 @@ class TeachingConfig:
             after the other; 0: as many as suit the model.
         encoder_rate: the encoder's peak rate relative to `learning_rate`; 0: as suits the method.
         rank: of methods that change matrices by ones of low rank; 0: as suits the method.
+        last_blocks: of the encoder, which the method `late` teaches; 0: a quarter of them.
     """
 
     method: str = AUTO
@@ -56,6 +57,7 @@ class TeachingConfig:
     at_once: int = 0
     encoder_rate: float = 0.0
     rank: int = 0
+    last_blocks: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what makes no lesson.
@@ -71,7 +73,7 @@ class TeachingConfig:
         for name, least in (("prompt_tokens", 0), ("save_every", 1), ("seed", 0), ("guesses", 0)):
             if getattr(self, name) < least:
                 self._refuse(name, f"{least} or more")
-        for name in ("at_once", "rank", "encoder_rate"):
+        for name in ("at_once", "rank", "encoder_rate", "last_blocks"):
             if getattr(self, name) < 0:
                 self._refuse(name, "0 or more")
         if not 0 < self.learning_rate <= 1:
