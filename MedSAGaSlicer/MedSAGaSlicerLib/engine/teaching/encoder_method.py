@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
@@ -77,9 +78,9 @@ class EncoderMethod(Method):
         model = with_copies(base, PROMPTED_PARTS)
         for part in PROMPTED_PARTS:
             module = model.get_submodule(part)
-            module.load_state_dict(_within(part + ".", tensors), strict=True)
+            module.load_state_dict(within(part + ".", tensors), strict=True)
             module.requires_grad_(False)
-        own = _within(ENCODER, tensors)
+        own = within(ENCODER, tensors)
         model.image_encoder = cls._taught_encoder(base.image_encoder, own)
         model.image_encoder.requires_grad_(False)
         return model
@@ -138,8 +139,9 @@ class EncoderMethod(Method):
 
     def update(self, rate: float) -> bool:
         """As `Method.update`; a step that half precision spoiled is left out."""
-        gathered = (tensor.grad for tensor in self.trained().values())
-        unscale(gathered, self.scaler.scale)
+        if self.scaler.scale != 1:
+            for gradient in chain.from_iterable(self._gradients().values()):
+                gradient.div_(self.scaler.scale)
         finite = super().update(rate)
         self.scaler.told(finite=finite)
         return finite
@@ -151,7 +153,7 @@ class EncoderMethod(Method):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """As `Method.load_state`; it may come from another device."""
         super().load_state(state)
-        self.scaler.load_state(_within(_SCALER, state))
+        self.scaler.load_state(within(_SCALER, state))
 
     def _copied(self, base: SamModel) -> SamModel:
         model = with_copies(base, PROMPTED_PARTS)
@@ -165,20 +167,6 @@ class EncoderMethod(Method):
 
     def _rate(self, name: str) -> float:
         return self.config.encoder_rate if name.startswith(ENCODER) else super()._rate(name)
-
-    def _parts(self) -> list[list[nn.Parameter]]:
-        encoder = [p for name, p in self.trained().items() if name.startswith(ENCODER)]
-        known = {id(parameter) for parameter in encoder}
-        others = [[p for p in part if id(p) not in known] for part in super()._parts()]
-        return [encoder, *others]
-
-
-def unscale(gradients: Iterable[Tensor | None], scale: float) -> None:
-    """Divide gradients by a scaler's factor, in place."""
-    if scale != 1:
-        for gradient in gradients:
-            if gradient is not None:
-                gradient.div_(scale)
 
 
 def deltas(encoder: nn.Module, base: nn.Module, share: float) -> dict[str, Tensor]:
@@ -212,5 +200,6 @@ def with_deltas(base: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
     return changed
 
 
-def _within(start: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def within(start: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
     return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}

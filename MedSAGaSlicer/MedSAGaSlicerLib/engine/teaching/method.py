@@ -162,8 +162,7 @@ class Method(ABC):
             Whether it was made: gradients that are not finite are thrown away.
         """
         # Apart: one part's large gradients must not drown the others.
-        lengths = [nn.utils.clip_grad_norm_(part, _LONGEST_GRADIENT) for part in self._parts()]
-        finite = all(math.isfinite(float(length)) for length in lengths)
+        finite = all(_shortened(part) for part in self._gradients().values())
         if finite:
             self._step(rate)
         self.discard()
@@ -174,13 +173,19 @@ class Method(ABC):
             group["lr"] = group["peak"] * rate
         self.optimizer.step()
 
-    def _parts(self) -> list[list[nn.Parameter]]:
-        """What is trained, in parts whose gradients are shortened each by itself."""
-        trained = self.trained()
-        # What begins from nothing has the largest.
-        own = [tensor for name, tensor in trained.items() if not name.startswith(LEARNED)]
-        new = [tensor for name, tensor in trained.items() if name.startswith(LEARNED)]
-        return [own, new]
+    def _gradients(self) -> dict[str, list[Tensor]]:
+        """What was gathered, by part of the model; may be changed in place."""
+        parts: dict[str, list[Tensor]] = {}
+        for name, parameter in self.trained().items():
+            if parameter.grad is not None:
+                part = name.partition(".")[0]
+                decodes = part in PROMPTED_PARTS
+                parts.setdefault(PROMPTED_PARTS[0] if decodes else part, []).append(parameter.grad)
+        return parts
+
+    def _standard(self) -> dict[str, nn.Parameter]:
+        """What `optimizer` takes care of, by name."""
+        return self.trained()
 
     def state(self) -> dict[str, Tensor]:
         """All that is needed to go on later: tensors by name."""
@@ -206,9 +211,9 @@ class Method(ABC):
                 self.optimizer.state[trained[name]][key] = kept
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        """For all that is trained; each group has its "peak" rate."""
+        """For what is to be trained by AdamW; each group has its "peak" rate."""
         groups = []
-        for name, parameter in self.trained().items():
+        for name, parameter in self._standard().items():
             rate = self.config.learning_rate * self._rate(name)
             decay = _NEW_DECAY if name.startswith(LEARNED) else self.config.weight_decay
             groups.append(
@@ -249,6 +254,15 @@ class Method(ABC):
                 drawn = share < 1 and tensor.is_floating_point()
                 found[name] = before[name].cpu().lerp(kept, share) if drawn else kept
         return found
+
+
+def _shortened(gradients: Sequence[Tensor]) -> bool:
+    """Cut gradients, taken together, to the greatest length; whether all are finite."""
+    length = nn.utils.get_total_norm(gradients)
+    factor = (_LONGEST_GRADIENT / (length + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor.to(gradient.device))
+    return math.isfinite(float(length))
 
 
 def with_copies(base: SamModel, parts: Sequence[str]) -> SamModel:

@@ -266,7 +266,7 @@ class _Batch:
 
     @property
     def features(self) -> Tensor:
-        """The embeddings; chosen anew each time, since each round's gradient goes back by itself."""
+        """The embeddings; chosen anew each time: each round's gradient goes back by itself."""
         return self.leaf if self.rows is None else self.leaf[self.rows]
 
     def part(self, chosen: list[int]) -> _Batch:
