@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from MedSAGaSlicerLib.cli.batches import finish, segment_many
 from MedSAGaSlicerLib.cli.parser import BAD_INPUT, build_parser
 from MedSAGaSlicerLib.engine.progress import Reporter
 from MedSAGaSlicerLib.errors import CheckpointError, DependencyError, InputError, MedSAGaError
 
 if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.predictor import Predictor
+    from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
     from MedSAGaSlicerLib.engine.segmenting import SlicePredictor
 
 DONE: Final = 0
@@ -79,14 +81,20 @@ def _stoppable() -> Iterator[None]:
 
 
 def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
+    from MedSAGaSlicerLib.engine.regions.looking import looking
     from MedSAGaSlicerLib.engine.segmenting import segment_file
 
+    region = _region(options)
+    if len(options.volume) > 1 or options.prompts.is_dir():
+        segment_many(options, reporter, {"frame": options.frame, "region": region})
+        return
     voxels = segment_file(
-        options.volume,
+        options.volume[0],
         options.prompts,
         options.output,
-        lambda: _predictor(options, reporter),
+        lambda: looking(_predictor(options, reporter), region),
         frame=options.frame,
+        region=region,
         progress=reporter.progress,
     )
     reporter.event("finished", output=str(options.output), voxels=voxels)
@@ -115,6 +123,7 @@ def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
         per_component=options.components,
         adapter=options.adapter,
         allow_seen=options.allow_seen,
+        region=options.region,
         progress=reporter.progress,
     )
     reporter.event("finished", output=str(options.report), mean_dice=report["mean_dice"])
@@ -152,6 +161,7 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _teach(options: argparse.Namespace, reporter: Reporter) -> None:
+    from MedSAGaSlicerLib.engine.regions.choice import AUTO
     from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
     from MedSAGaSlicerLib.engine.teaching.folders import lesson_lines, teach_folders
 
@@ -162,7 +172,12 @@ def _teach(options: argparse.Namespace, reporter: Reporter) -> None:
         options.output,
         lambda: _predictor(options, reporter),
         model=options.model,
-        config=TeachingConfig(method=options.method, seed=options.seed, steps=options.steps),
+        config=TeachingConfig(
+            method=options.method,
+            seed=options.seed,
+            steps=options.steps,
+            region=str(options.region or AUTO),
+        ),
         shots=options.shots,
         empty=options.empty,
         cases_file=options.cases,
@@ -205,6 +220,14 @@ def _predictor(options: argparse.Namespace, reporter: Reporter) -> Predictor:
     return load_taught(options.model, options.device, options.threads, adapter)
 
 
+def _region(options: argparse.Namespace) -> RegionChoice:
+    """How slices are shown: as asked for, or as the adapter was taught."""
+    from MedSAGaSlicerLib.engine.teaching.adapter_folder import taught_region
+
+    chosen: RegionChoice | None = options.region
+    return chosen or taught_region(options.adapter)
+
+
 def _meant(predictor: SlicePredictor, segment: str | None) -> SlicePredictor:
     """The model for one segment: the named one, or the only one that was taught."""
     from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor, TaughtSegment
@@ -218,6 +241,7 @@ def _meant(predictor: SlicePredictor, segment: str | None) -> SlicePredictor:
 _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, Reporter], None]]] = {
     "demo": _demo,
     "evaluate": _evaluate,
+    "finish": finish,
     "models": _models,
     "segment": _segment,
     "teach": _teach,

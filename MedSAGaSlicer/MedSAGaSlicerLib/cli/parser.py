@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from MedSAGaSlicerLib import __version__
+from MedSAGaSlicerLib.engine.geometry import AXES
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
+from MedSAGaSlicerLib.errors import InputError
 
 BAD_INPUT: Final = 2
 
@@ -29,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_segment(commands)
     _add_teach(commands)
     _add_evaluate(commands)
+    _add_finish(commands)
     return parser
 
 
@@ -68,16 +72,29 @@ def _add_segment(commands: Any) -> None:
     segment.add_argument(
         "volume",
         type=Path,
+        nargs="+",
         metavar="VOLUME",
         help="NIfTI, NRRD, MetaImage, PNG, JPEG, or a folder with one DICOM series",
     )
     segment.add_argument(
-        "--prompts", type=Path, required=True, metavar="P.json", help="points and boxes by slice"
+        "--prompts",
+        type=Path,
+        required=True,
+        metavar="P.json|DIR",
+        help="points and boxes by slice; for several volumes a folder with a file for each, of the "
+        "same name up to the first dot",
     )
     segment.add_argument(
-        "--output", type=Path, required=True, metavar="S.seg.nrrd", help="Slicer opens it as is"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="S.seg.nrrd|DIR",
+        help="Slicer opens it as is; for several volumes the folder for the results, made if need "
+        "be: what it holds already is not done again",
     )
+    _add_dask(segment)
     _add_adapter(segment)
+    _add_region(segment)
     segment.add_argument("--frame", type=int, metavar="N", help="frame of a 4-D image, from 0")
     _add_model(segment)
 
@@ -118,6 +135,7 @@ def _add_teach(commands: Any) -> None:
     teach.add_argument(
         "--cases", type=Path, metavar="FILE", help="use only the images named there, one a line"
     )
+    _add_region(teach)
     teach.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for what was taught"
     )
@@ -138,6 +156,7 @@ def _add_evaluate(commands: Any) -> None:
         "--components", action="store_true", help="prompt each connected part by itself"
     )
     _add_adapter(evaluate)
+    _add_region(evaluate)
     evaluate.add_argument(
         "--segment", metavar="NAME", help="which segment, if the adapter was taught several"
     )
@@ -148,6 +167,76 @@ def _add_evaluate(commands: Any) -> None:
         "--report", type=Path, required=True, metavar="R.json", help="where the figures go"
     )
     _add_model(evaluate)
+
+
+def _add_region(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--region",
+        type=_region,
+        metavar="auto|whole|tiles[:SIDE]|i0:i1,j0:j1,k0:k1",
+        help="how slices are shown: whole, and small objects once more from near (auto); whole; in "
+        "overlapping tiles; or only these voxels, counted from 0, the last one outside, either may "
+        "be left out (default: as the adapter was taught, otherwise auto)",
+    )
+
+
+def _region(text: str) -> RegionChoice:
+    try:
+        return RegionChoice.parse(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _add_finish(commands: Any) -> None:
+    finish = _command(
+        commands, "finish", "segment whole volumes, without prompts, by what was taught"
+    )
+    finish.add_argument(
+        "volume",
+        type=Path,
+        nargs="+",
+        metavar="VOLUME",
+        help="NIfTI, NRRD, MetaImage, PNG, JPEG, or a folder with one DICOM series",
+    )
+    finish.add_argument(
+        "--adapter",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="what was taught: a folder made by teach",
+    )
+    finish.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the results, made if need be: what it holds already is not done again",
+    )
+    finish.add_argument(
+        "--axis", choices=AXES, help="normal of the slices (default: the one that was taught on)"
+    )
+    finish.add_argument("--frame", type=int, metavar="N", help="frame of 4-D images, from 0")
+    finish.add_argument(
+        "--no-smooth", action="store_true", help="do not weigh slices against their neighbours"
+    )
+    finish.add_argument("--no-components", action="store_true", help="keep small stray parts")
+    finish.add_argument("--no-holes", action="store_true", help="keep small holes")
+    finish.add_argument(
+        "--flips",
+        action="store_true",
+        help="look at each slice mirrored too: surer about what is unsure, and twice as long",
+    )
+    _add_dask(finish)
+    _add_model(finish, default=None, absent="the one that was taught")
+
+
+def _add_dask(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="have the workers of a Dask cluster do the volumes, such as tcp://host:8786; they "
+        "must see the files under the same paths",
+    )
 
 
 def _add_labelled(command: argparse.ArgumentParser) -> None:
@@ -179,12 +268,16 @@ def _command(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
     return command
 
 
-def _add_model(command: argparse.ArgumentParser) -> None:
+def _add_model(
+    command: argparse.ArgumentParser,
+    default: str | None = "starter",
+    absent: str = "%(default)s",
+) -> None:
     command.add_argument(
         "--model",
-        default="starter",
+        default=default,
         metavar="NAME|FILE",
-        help="a name of `medsaga models` or a weight file (default: %(default)s)",
+        help=f"a name of `medsaga models` or a weight file (default: {absent})",
     )
     command.add_argument(
         "--device",

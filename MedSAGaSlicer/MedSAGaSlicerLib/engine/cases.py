@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from MedSAGaSlicerLib.engine.dicom import is_dicom
+from MedSAGaSlicerLib.engine.geometry import slice_size
 from MedSAGaSlicerLib.engine.images import SUFFIXES, Volume, read_image
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,13 +89,20 @@ def find_cases(images: Path, labels: Path) -> tuple[Case, ...]:
     return tuple(Case(name, by_stem[name], labels_by_stem[name]) for name in sorted(by_stem))
 
 
-def read_case(case: Case, choice: LabelChoice) -> tuple[Volume, NDArray[np.bool_], NDArray[Any]]:
+def read_case(
+    case: Case, choice: LabelChoice, region: RegionChoice | None = None
+) -> tuple[Volume, NDArray[np.bool_], NDArray[Any]]:
     """The image, the object's mask (bool, (k, j, i)) and all label values that occur.
 
+    Outside of a ``region`` the object counts as not there.
+
     Raises:
-        InputError: a file cannot be read, or the two are not on one grid.
+        InputError: a file cannot be read, the two are not on one grid, or the region is not in it.
     """
     volume, label = read_image(case.image), read_image(case.label)
+    region = region or RegionChoice()
+    region.check_fits(volume.geometry.shape_ijk)
+    window = region.window("k", slice_size(volume.geometry.shape_kji, "k"))
     size, label_size = volume.geometry.shape_ijk, label.geometry.shape_ijk
     if size != label_size:
         msg = (
@@ -114,7 +123,8 @@ def read_case(case: Case, choice: LabelChoice) -> tuple[Volume, NDArray[np.bool_
         # One slice at a time: all values at once, as whole numbers, would be eight volumes.
         values = _label_slice(label, index)
         found.update(np.unique(values).tolist())
-        truth[index] = choice.mask(values)
+        if region.has_slice("k", index):
+            window.cut(truth[index])[...] = choice.mask(window.cut(values))
     return volume, truth, np.array(sorted(found))
 
 

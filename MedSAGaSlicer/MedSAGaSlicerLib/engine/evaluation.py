@@ -11,10 +11,13 @@ import numpy as np
 
 from MedSAGaSlicerLib.engine.cases import Case, LabelChoice, read_case
 from MedSAGaSlicerLib.engine.clicks import components, next_click, tight_box
+from MedSAGaSlicerLib.engine.geometry import slice_size
 from MedSAGaSlicerLib.engine.metrics import check_nsd_available, dice, nsd
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.prompts import Point, Prompts
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.segmenting import (
+    EVERYWHERE,
     SlicePredictor,
     normalised_slice,
     volume_normalisation,
@@ -69,6 +72,7 @@ def evaluate(
     kind: str,
     *,
     per_component: bool = False,
+    region: RegionChoice = EVERYWHERE,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Evaluate on the axial slices with at least 20 pixels of the label; 2-D images as they are.
@@ -79,7 +83,8 @@ def evaluate(
     ``box``: the tight box. ``point``: one click. ``clicks``: up to 20 (`next_click`), each
     prediction refined from the logits of the one before; its headline figures are those after 3.
     The label is one object, or with ``per_component`` each connected part of it on a slice is
-    prompted by itself and the masks are united. Volume figures compare the evaluated slices, so
+    prompted by itself and the masks are united. Of a ``region`` with bounds only what is inside is
+    looked at and compared. Volume figures compare the evaluated slices, so
     that a perfect model reaches 1. All means are over cases, of the means over their slices.
 
     Returns:
@@ -98,19 +103,22 @@ def evaluate(
         raise InputError(msg)
     check_nsd_available()
     started = time.perf_counter()
-    slices, skipped = _check_cases(cases, choice, kind, progress)
+    slices, skipped = _check_cases(cases, choice, kind, region, progress)
     done, total = 0, sum(len(indices) for indices in slices.values())
     scores = []
     for case in cases:
         if case.name not in slices:
             continue
-        volume, truth, _ = read_case(case, choice)
+        volume, truth, _ = read_case(case, choice, region)
         normalisation = volume_normalisation(volume)
+        window = region.window("k", slice_size(volume.geometry.shape_kji, "k"))
         curves = {}
         for index in slices[case.name]:
             progress(done, total, f"{case.name}, slice {index}")
-            image = normalised_slice(volume.array_kji, normalisation, "k", index)
-            curves[index] = _curve(predictor, image, truth[index], kind, per_component)
+            image = normalised_slice(volume.array_kji, normalisation, "k", index, window)
+            inside = window.cut(truth[index])
+            found, mask = _curve(predictor, image, inside, kind, per_component)
+            curves[index] = found, window.put_back(mask, truth[index].shape)
             done += 1
         scores.append(_score(case.name, volume, truth, curves))
     progress(total, total, "done")
@@ -123,7 +131,11 @@ def evaluate(
 
 
 def _check_cases(
-    cases: Sequence[Case], choice: LabelChoice, kind: str, progress: Progress
+    cases: Sequence[Case],
+    choice: LabelChoice,
+    kind: str,
+    region: RegionChoice,
+    progress: Progress,
 ) -> tuple[dict[str, list[int]], dict[str, str]]:
     """The slices to evaluate by case, and why other cases have none; before any model runs."""
     slices: dict[str, list[int]] = {}
@@ -132,15 +144,15 @@ def _check_cases(
     occurs = False
     for done, case in enumerate(cases):
         progress(done, len(cases), f"checking {case.name}")
-        volume, truth, values = read_case(case, choice)
+        volume, truth, values = read_case(case, choice, region)
         volume_normalisation(volume)
         present.update(int(value) for value in values)
         pixels = np.count_nonzero(truth, axis=(1, 2))
         occurs |= bool(pixels.max() >= SMALLEST)
         fit = (pixels >= SMALLEST) | ((pixels == 0) & (kind == "none"))
-        indices = np.flatnonzero(fit)
-        if indices.size:
-            slices[case.name] = [int(index) for index in indices]
+        indices = [n for n in np.flatnonzero(fit).tolist() if region.has_slice("k", n)]
+        if indices:
+            slices[case.name] = indices
         elif truth.any():
             skipped[case.name] = f"no slice with {SMALLEST} pixels of label {choice}"
         else:

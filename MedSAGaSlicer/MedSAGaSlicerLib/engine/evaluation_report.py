@@ -13,8 +13,10 @@ from MedSAGaSlicerLib.engine.files import check_writable
 from MedSAGaSlicerLib.engine.json_file import write_json
 from MedSAGaSlicerLib.engine.metrics import check_nsd_available
 from MedSAGaSlicerLib.engine.progress import Progress, silent
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
+from MedSAGaSlicerLib.engine.regions.looking import looking
 from MedSAGaSlicerLib.engine.segmenting import SlicePredictor
-from MedSAGaSlicerLib.engine.teaching.adapter_folder import read_description
+from MedSAGaSlicerLib.engine.teaching.adapter_folder import read_description, taught_region
 from MedSAGaSlicerLib.engine.teaching.seen_cases import refuse_seen
 from MedSAGaSlicerLib.errors import InputError
 
@@ -31,13 +33,15 @@ def evaluate_folders(
     per_component: bool = False,
     adapter: Path | None = None,
     allow_seen: bool = False,
+    region: RegionChoice | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Evaluate a model on two folders and write the report: `medsaga evaluate`.
 
     What is wrong with the paths is found before ``load`` is asked for the model, which has the
     adapter on already, if there is one. The report holds what was asked for and what
-    `evaluation.evaluate` returns.
+    `evaluation.evaluate` returns. Without a ``region`` slices are looked at as the adapter learned
+    to, or else as `RegionChoice` does by default.
 
     Raises:
         InputError: a path or the label cannot be used, a case is unfit, or the adapter learned from
@@ -54,13 +58,24 @@ def evaluate_folders(
     check_nsd_available()
     if adapter is not None and not allow_seen:
         refuse_seen(cases, read_description(adapter))
-    found = evaluate(cases, choice, load(), kind, per_component=per_component, progress=progress)
+    region = region or taught_region(adapter)
+    predictor = looking(load(), region)
+    found = evaluate(
+        cases,
+        choice,
+        predictor,
+        kind,
+        per_component=per_component,
+        region=region,
+        progress=progress,
+    )
     report = {
         "version": __version__,
         "model": model,
         "adapter": None if adapter is None else str(adapter),
         "prompts": kind,
         "components": per_component,
+        "region": str(region),
         "label": str(choice),
         "images": str(images),
         "labels": str(labels),

@@ -82,6 +82,16 @@ class Predictor:
         """SHA-256 in hex over all weights; as an encoder's, taken once: they do not change."""
         return model_fingerprint(self.model, self.encoder_fingerprint)
 
+    @property
+    def input_size(self) -> int:
+        """Side of the encoder's input in pixels."""
+        return self._rules.input_size
+
+    def extent(self, size: tuple[int, int]) -> tuple[float, float]:
+        """The part of the input that a slice of (rows, columns) takes; the rest is padding."""
+        rows, columns = self._rules.frame(size).scaled
+        return rows / self.input_size, columns / self.input_size
+
     def encode(self, pixels: npt.NDArray[np.uint8]) -> Embedding:
         """Encode one slice; as `encode_batch`."""
         return self.encode_batch([pixels])[0]

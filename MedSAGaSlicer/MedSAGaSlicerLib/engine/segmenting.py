@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 
-from MedSAGaSlicerLib.engine.geometry import slice_of
+from MedSAGaSlicerLib.engine.geometry import slice_of, slice_size
 from MedSAGaSlicerLib.engine.images import Volume, read_image
 from MedSAGaSlicerLib.engine.intensity import Normalisation, is_constant, measure
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.prompt_file import read_prompt_file
 from MedSAGaSlicerLib.engine.prompts import Prompts, check_inside
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.segmentation_file import (
     SegmentMask,
     check_segmentation_path,
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.embedding import Embedding
     from MedSAGaSlicerLib.engine.predictor import Prediction
     from MedSAGaSlicerLib.engine.prompts import SegmentPrompts
+    from MedSAGaSlicerLib.engine.regions.window import Window
+
+EVERYWHERE: Final = RegionChoice()
+"""Nothing of the volume is left out."""
 
 
 class SlicePredictor(Protocol):
@@ -81,6 +86,7 @@ def segment_file(
     load: Callable[[], SlicePredictor],
     *,
     frame: int | None = None,
+    region: RegionChoice = EVERYWHERE,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Segment an image by a prompt file and write the segmentation: `medsaga segment`.
@@ -98,7 +104,8 @@ def segment_file(
     volume = read_image(volume_path, frame)
     check_inside(segments, volume.geometry, is_2d=volume.is_2d)
     volume_normalisation(volume)
-    masks = segment(volume, segments, load(), progress)
+    check_in_region(segments, region, volume)
+    masks = segment(volume, segments, load(), progress, region)
     write_segmentation(output, masks, volume.geometry)
     return {mask.name: int(np.count_nonzero(mask.mask_kji)) for mask in masks}
 
@@ -108,16 +115,19 @@ def segment(
     segments: tuple[SegmentPrompts, ...],
     predictor: SlicePredictor,
     progress: Progress = silent,
+    region: RegionChoice = EVERYWHERE,
 ) -> list[SegmentMask]:
     """Segment the prompted slices of a volume; all other slices stay empty.
 
     Each slice is encoded once, however many segments have prompts on it. Slices of several axes
-    are united. Segments may overlap: each keeps all of its voxels.
+    are united. Segments may overlap: each keeps all of its voxels. Of a ``region`` with bounds
+    nothing outside is shown to the model, and nothing is written there.
 
     Raises:
-        InputError: a prompt lies outside the volume, or the image shows nothing.
+        InputError: a prompt lies outside the volume or the region, or the image shows nothing.
     """
     check_inside(segments, volume.geometry, is_2d=volume.is_2d)
+    check_in_region(segments, region, volume)
     normalisation = volume_normalisation(volume)
     masks = [np.zeros(volume.geometry.shape_kji, bool) for _ in segments]
     predictors = [predictor_for(predictor, entry.name) for entry in segments]
@@ -127,7 +137,8 @@ def segment(
             wanted.setdefault((place.axis, place.index), []).append((number, place.prompts))
     for done, ((axis, index), prompts) in enumerate(wanted.items()):
         progress(done, len(wanted), f"slice {axis} {index}")
-        pixels = normalised_slice(volume.array_kji, normalisation, axis, index)
+        window = region.window(axis, slice_size(volume.geometry.shape_kji, axis))
+        pixels = normalised_slice(volume.array_kji, normalisation, axis, index, window)
         embeddings: dict[str, Embedding] = {}
         for number, prompt in prompts:
             chosen = predictors[number]
@@ -135,8 +146,9 @@ def segment(
             encoder = str(getattr(chosen, "encoder_key", ""))
             if encoder not in embeddings:
                 embeddings[encoder] = chosen.encode(pixels)
-            prediction = chosen.predict(embeddings[encoder], prompt)
-            slice_of(masks[number], axis, index)[...] |= prediction.mask
+            inside = window.seen_from_within(prompt)
+            prediction = chosen.predict(embeddings[encoder], inside)
+            window.cut(slice_of(masks[number], axis, index))[...] |= prediction.mask
     progress(len(wanted), len(wanted), "done")
     return [
         SegmentMask(entry.name, entry.color, mask)
@@ -144,8 +156,41 @@ def segment(
     ]
 
 
+def check_in_region(
+    segments: tuple[SegmentPrompts, ...], region: RegionChoice, volume: Volume
+) -> None:
+    """Check that a region lies in the volume, and every prompt in the region.
+
+    Raises:
+        InputError: names what is outside.
+    """
+    region.check_fits(volume.geometry.shape_ijk)
+    for segment in segments:
+        for entry in segment.slices:
+            where = f"Segment {segment.name!r}, axis {entry.axis}, index {entry.index}: "
+            if not region.has_slice(entry.axis, entry.index):
+                msg = f"{where}the slice lies outside the region {region}."
+                raise InputError(msg)
+            size = slice_size(volume.geometry.shape_kji, entry.axis)
+            try:
+                region.window(entry.axis, size).check_inside(entry.prompts)
+            except InputError as error:
+                msg = f"{where}{error}"
+                raise InputError(msg) from error
+
+
 def normalised_slice(
-    array_kji: NDArray[Any], normalisation: Normalisation, axis: str, index: int
+    array_kji: NDArray[Any],
+    normalisation: Normalisation,
+    axis: str,
+    index: int,
+    window: Window | None = None,
 ) -> NDArray[np.uint8]:
-    """One slice as models take it: uint8, (rows, columns) or (rows, columns, 3), contiguous."""
-    return np.ascontiguousarray(normalisation.apply(slice_of(array_kji, axis, index)))
+    """One slice, or a part of it, as models take it: uint8, contiguous.
+
+    Its shape is (rows, columns) or (rows, columns, 3).
+    """
+    values = slice_of(array_kji, axis, index)
+    return np.ascontiguousarray(
+        normalisation.apply(values if window is None else window.cut(values))
+    )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from MedSAGaSlicerLib import __version__
 from MedSAGaSlicerLib.engine.files import atomic_path, check_writable
 from MedSAGaSlicerLib.engine.json_file import write_json
+from MedSAGaSlicerLib.engine.regions.choice import AUTO, RegionChoice
 from MedSAGaSlicerLib.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
@@ -143,6 +144,21 @@ def read_description(folder: Path) -> AdapterDescription:
         raise CheckpointError(msg) from error
     except (KeyError, TypeError, ValueError) as error:
         msg = f"{path} is damaged ({error!r}). Teach again, or take another copy of the folder."
+        raise CheckpointError(msg) from error
+
+
+def taught_region(folder: Path | None) -> RegionChoice:
+    """How slices were shown when an adapter was taught; by default where there is none.
+
+    Raises:
+        CheckpointError: it is no taught model, or names a region that this version does not know.
+    """
+    if folder is None:
+        return RegionChoice()
+    try:
+        return RegionChoice.parse(str(read_description(folder).config.get("region", AUTO)))
+    except InputError as error:
+        msg = f"{folder / MODEL_FILE} cannot be used: {error}"
         raise CheckpointError(msg) from error
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.errors import InputError
 
 AUTO: Final = "auto"
-METHODS: Final = ("decoder", "late", "lora", "adapter", "full")
+METHODS: Final = ("decoder", "late", "lora", "adapter", "galore", "full")
 """The ways of teaching that can be asked for, besides `auto`."""
 
 
@@ -32,6 +33,8 @@ class TeachingConfig:
         head_start: part of the steps, the first ones, in which only the locator learns, the
             first guess of a segment's place; without learned prompts there is none.
         guesses: slices per update from which the locator learns; 0: as many as suit the model.
+        region: how slices are shown, as `RegionChoice.parse` reads it; examples of tiles and of
+            regions have been cut already.
         save_every: steps between two resumable states on disk.
         at_once: objects whose gradients are computed together, those of an update one such part
             after the other; 0: as many as suit the model.
@@ -53,6 +56,7 @@ class TeachingConfig:
     prompt_tokens: int = 4
     head_start: float = 0.3
     guesses: int = 0
+    region: str = "auto"
     save_every: int = 50
     at_once: int = 0
     encoder_rate: float = 0.0
@@ -65,6 +69,7 @@ class TeachingConfig:
         Raises:
             InputError: names the value and what it may be.
         """
+        RegionChoice.parse(self.region)
         if self.method not in (AUTO, *METHODS):
             self._refuse("method", f"one of {AUTO}, {', '.join(METHODS)}")
         for name, least in (("steps", 1), ("batch", 0), ("rounds", 1), ("views", 0)):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from MedSAGaSlicerLib.engine.cases import LabelChoice, find_cases
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
 from MedSAGaSlicerLib.engine.progress import Progress, silent
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
+from MedSAGaSlicerLib.engine.regions.examples import as_tiles
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import check_adapter_path
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.events import Event, Finished, Prepared, Validated
@@ -53,8 +56,11 @@ def teach_folders(
     cases = find_cases(images, labels)
     if cases_file is not None:
         cases = only_cases(cases, cases_file)
-    examples = draw_examples(cases, choice, shots, empty, config.seed, progress)
+    region = RegionChoice.parse(config.region)
+    examples = draw_examples(cases, choice, shots, empty, config.seed, progress, region)
     predictor = load()
+    region = region.for_input(predictor.input_size)
+    config, examples = replace(config, region=str(region)), as_tiles(examples, region)
     # Here, not above: before the files are known to be fit, nobody waits for torch.
     from MedSAGaSlicerLib.engine.teaching.loop import train
 

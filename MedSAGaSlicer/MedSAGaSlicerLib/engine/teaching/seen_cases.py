@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
-from MedSAGaSlicerLib.engine.geometry import check_axis
+from MedSAGaSlicerLib.engine.geometry import check_axis, slice_size
 from MedSAGaSlicerLib.engine.images import read_image
+from MedSAGaSlicerLib.engine.regions.examples import shown_windows
 from MedSAGaSlicerLib.engine.segmenting import normalised_slice, volume_normalisation
+from MedSAGaSlicerLib.engine.teaching.adapter_folder import taught_region
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,9 +42,12 @@ def _is_seen(case: Case, description: AdapterDescription) -> bool:
     places = {(p["axis"], int(p["index"])) for e in description.cases for p in e["slices"]}
     volume = read_image(case.image)
     normalisation = volume_normalisation(volume)
-    shape = volume.array_kji.shape
-    return any(
-        slice_key(normalised_slice(volume.array_kji, normalisation, axis, index)) in keys
-        for axis, index in sorted(places)
-        if index < shape[check_axis(axis)]
-    )
+    shape = volume.geometry.shape_kji
+    region = taught_region(description.folder)
+    for axis, index in sorted(places):
+        if index < shape[check_axis(axis)]:
+            pixels = normalised_slice(volume.array_kji, normalisation, axis, index)
+            windows = shown_windows(region, axis, slice_size(shape, axis))
+            if any(slice_key(window.cut(pixels)) in keys for window in windows):
+                return True
+    return False

@@ -11,8 +11,10 @@ import numpy as np
 from MedSAGaSlicerLib.engine.cases import Case, LabelChoice, read_case
 from MedSAGaSlicerLib.engine.evaluation import SMALLEST
 from MedSAGaSlicerLib.engine.examples import Example, ExampleSet
+from MedSAGaSlicerLib.engine.geometry import slice_size
 from MedSAGaSlicerLib.engine.progress import Progress, silent
-from MedSAGaSlicerLib.engine.segmenting import normalised_slice, volume_normalisation
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
+from MedSAGaSlicerLib.engine.segmenting import EVERYWHERE, normalised_slice, volume_normalisation
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,12 +52,14 @@ def draw_examples(
     empty: int,
     seed: int,
     progress: Progress = silent,
+    region: RegionChoice = EVERYWHERE,
 ) -> ExampleSet:
     """Axial slices as examples of one segment: `shots` in all, up to `empty` of them without it.
 
     They are spread over the cases, in an order drawn by the seed; where there are too few empty
     slices, as with 2-D images, more with the label are taken. A slice with less than 20 pixels of
-    the label is neither: nobody would start with it.
+    the label is neither: nobody would start with it. Of a ``region`` with bounds only what is
+    inside is looked at.
 
     Raises:
         InputError: there are not that many slices, a case is unfit, or the label does not occur.
@@ -66,7 +70,7 @@ def draw_examples(
             "to show the label. Change --shots or --empty."
         )
         raise InputError(msg)
-    with_label, without = _places(cases, choice, progress)
+    with_label, without = _places(cases, choice, region, progress)
     rng = np.random.default_rng(seed)
     chosen_empty = min(empty, sum(len(indices) for indices in without))
     wanted = shots - chosen_empty
@@ -85,7 +89,7 @@ def draw_examples(
         chosen.setdefault(number, []).extend(indices)
     examples: list[Example] = []
     for number in sorted(chosen):
-        examples += _examples(cases[number], choice, sorted(chosen[number]))
+        examples += _examples(cases[number], choice, region, sorted(chosen[number]))
     return ExampleSet((segment_name(choice),), tuple(examples))
 
 
@@ -95,18 +99,19 @@ def segment_name(choice: LabelChoice) -> str:
 
 
 def _places(
-    cases: Sequence[Case], choice: LabelChoice, progress: Progress
+    cases: Sequence[Case], choice: LabelChoice, region: RegionChoice, progress: Progress
 ) -> tuple[list[list[int]], list[list[int]]]:
     """For each case the slices with enough of the label, and those without any."""
     with_label, without = [], []
     present: set[int] = set()
     for done, case in enumerate(cases):
         progress(done, len(cases), f"looking through {case.name}")
-        _, truth, values = read_case(case, choice)
+        _, truth, values = read_case(case, choice, region)
         present.update(int(value) for value in values)
         counts = np.count_nonzero(truth, axis=(1, 2))
         with_label.append([int(index) for index in np.flatnonzero(counts >= SMALLEST)])
-        without.append([int(index) for index in np.flatnonzero(counts == 0)])
+        empty = np.flatnonzero(counts == 0).tolist()
+        without.append([index for index in empty if region.has_slice("k", index)])
     if not any(with_label):
         found = ", ".join(str(value) for value in sorted(present - {0})) or "none but 0"
         msg = (
@@ -131,8 +136,11 @@ def _spread(
     return chosen
 
 
-def _examples(case: Case, choice: LabelChoice, indices: list[int]) -> list[Example]:
-    volume, truth, _ = read_case(case, choice)
+def _examples(
+    case: Case, choice: LabelChoice, region: RegionChoice, indices: list[int]
+) -> list[Example]:
+    volume, truth, _ = read_case(case, choice, region)
+    window = region.window("k", slice_size(volume.geometry.shape_kji, "k"))
     normalisation = volume_normalisation(volume)
     spacing, step = _spacing(volume)
     return [
@@ -140,8 +148,8 @@ def _examples(case: Case, choice: LabelChoice, indices: list[int]) -> list[Examp
             case.name,
             "k",
             index,
-            normalised_slice(volume.array_kji, normalisation, "k", index),
-            {segment_name(choice): truth[index].copy()},
+            normalised_slice(volume.array_kji, normalisation, "k", index, window),
+            {segment_name(choice): window.cut(truth[index]).copy()},
             normalisation,
             spacing,
             step,

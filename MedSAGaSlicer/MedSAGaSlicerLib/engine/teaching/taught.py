@@ -160,6 +160,15 @@ class TaughtSegment:
         """Of the taught model."""
         return self._taught.encoder_key
 
+    @property
+    def input_size(self) -> int:
+        """Of the taught model."""
+        return self._taught.input_size
+
+    def extent(self, size: tuple[int, int]) -> tuple[float, float]:
+        """As `Predictor.extent`."""
+        return self._taught.extent(size)
+
     def encode(self, pixels: NDArray[np.uint8]) -> Embedding:
         """As `Predictor.encode`."""
         return self._taught.encode(pixels)
