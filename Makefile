@@ -42,6 +42,6 @@ $(VENV)/.demo-ready: $(SOURCES) | $(BIN)/python
 
 # galore-torch asks for transformers and bitsandbytes, which nothing here uses.
 $(VENV)/.test-ready: $(SOURCES) | $(BIN)/python
-	$(PIP) --editable '.[dev,gui,scene,test,train]'
+	$(PIP) --editable '.[dask,dev,gui,scene,test,train]'
 	$(PIP) --no-deps galore-torch
 	touch $@ $(VENV)/.demo-ready

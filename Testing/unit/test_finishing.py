@@ -124,12 +124,12 @@ def test_slices_come_back_in_order_with_their_doubts():
         [finding(np.where(mask, 4.0, -4.0)) for mask in volume], FinishSettings(smooth=True)
     )
     assert [one.index for one in slices] == list(range(12))
-    assert all(len(one.doubts) == 1 for one in slices)
-    middle = slices[6].doubts[0]
+    assert all(len(one.opinion.doubts) == 1 for one in slices)
+    middle = slices[6].opinion.doubts[0]
     assert middle.step is not None
     assert middle.step < 0.1
     assert middle.score == pytest.approx(0.1)
-    assert slices[0].doubts[0].score is None
+    assert slices[0].opinion.doubts[0].score is None
 
 
 def test_a_slice_unlike_both_neighbours_is_the_least_sure():
@@ -137,7 +137,7 @@ def test_a_slice_unlike_both_neighbours_is_the_least_sure():
     volume[5] = np.roll(volume[5], 9, axis=0)
     slices = finished([finding(np.where(mask, 4.0, -4.0)) for mask in volume])
     inner = range(3, 9)
-    assert max(inner, key=lambda n: slices[n].doubts[0].uncertainty) == 5
+    assert max(inner, key=lambda n: slices[n].opinion.doubts[0].uncertainty) == 5
 
 
 def test_what_the_mirrored_slice_shows_otherwise_counts():
@@ -146,9 +146,9 @@ def test_what_the_mirrored_slice_shows_otherwise_counts():
     same, other = finding(np.where(mask, 4.0, -4.0)), finding(np.where(mask, -4.0, -4.0))
     first = [*finisher.feed(0, same, same), *finisher.close()]
     second = [*finisher.feed(0, same, other), *finisher.close()]
-    assert first[0].doubts[0].flip < 0.1
-    assert second[0].doubts[0].flip > 0.7
-    assert second[0].doubts[0].uncertainty > first[0].doubts[0].uncertainty
+    assert first[0].opinion.doubts[0].flip < 0.1
+    assert second[0].opinion.doubts[0].flip > 0.7
+    assert second[0].opinion.doubts[0].uncertainty > first[0].opinion.doubts[0].uncertainty
 
 
 def test_what_a_person_gave_is_kept_and_speaks_for_its_neighbours():
@@ -158,7 +158,7 @@ def test_what_a_person_gave_is_kept_and_speaks_for_its_neighbours():
     given = Finding(certain(mask[None]), (1.0,), np.zeros(1, np.float32))
     slices = [*finisher.feed(0, nothing), *finisher.feed(1, given, given=True)]
     slices += [*finisher.feed(2, nothing), *finisher.close()]
-    assert slices[1].doubts == ()
+    assert slices[1].opinion.doubts == ()
     assert np.array_equal(slices[0].labels > 0, mask)
 
 

@@ -47,20 +47,41 @@ class Doubts:
 
 
 @dataclass(frozen=True, eq=False)
-class FinishedSlice:
-    """A slice as it goes into the volume.
+class Opinion:
+    """How sure a slice's labels are.
 
     Attributes:
         index: of the slice.
-        labels: uint8 (rows, columns): 0, or 1, 2, ... for the segments.
         doubts: of each segment; empty where the labels were given by a person.
         pooled: float32 (channels,), as the finding's.
     """
 
     index: int
-    labels: NDArray[np.uint8]
     doubts: tuple[Doubts, ...]
     pooled: NDArray[np.float32]
+
+    @property
+    def uncertainty(self) -> float:
+        """Of the least sure segment, 0 to 1."""
+        return max((doubts.uncertainty for doubts in self.doubts), default=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedSlice:
+    """A slice as it goes into the volume.
+
+    Attributes:
+        labels: uint8 (rows, columns): 0, or 1, 2, ... for the segments.
+        opinion: how sure they are.
+    """
+
+    labels: NDArray[np.uint8]
+    opinion: Opinion
+
+    @property
+    def index(self) -> int:
+        """Of the slice."""
+        return self.opinion.index
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +157,7 @@ class Finisher:
         beside = [other for other in (self._last, following) if other is not None]
         self._last = labels
         doubts = () if known.given else tuple(_doubts(known, labels, beside))
-        return FinishedSlice(known.index, labels, doubts, known.pooled)
+        return FinishedSlice(labels, Opinion(known.index, doubts, known.pooled))
 
 
 def _doubts(
