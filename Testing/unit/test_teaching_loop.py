@@ -25,6 +25,7 @@ from MedSAGaSlicerLib.engine.teaching.events import (
     Stopped,
     Validated,
 )
+from MedSAGaSlicerLib.engine.teaching.guard import choose_held_out
 from MedSAGaSlicerLib.engine.teaching.loop import train
 from MedSAGaSlicerLib.engine.weight_files import read_tensors
 from MedSAGaSlicerLib.errors import InputError, TeachingError
@@ -80,6 +81,24 @@ def test_a_lesson_learns(tmp_path: Path) -> None:
     assert report["after"] > report["before"] + 0.2
     assert report["accepted"] is True
     assert report["unprompted"] > 0.5
+
+
+def test_what_is_kept_aside_is_measured_twice_and_teaches_nothing(tmp_path: Path) -> None:
+    examples = discs(10, 2)
+    places = {place[2] for place in choose_held_out(examples)}
+    changed = ExampleSet(
+        examples.segments,
+        tuple(
+            replace(e, masks={"disc": ~e.masks["disc"]}) if e.index in places else e
+            for e in examples.examples
+        ),
+    )
+    moments = []
+    for name, given in (("a", examples), ("b", changed)):
+        events = teach(tmp_path / name, given)
+        moments.append([event.moment for event in events if isinstance(event, Validated)])
+    assert moments == [["before", "after"]] * 2
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
 def test_the_same_seed_teaches_the_same_and_another_something_else(tmp_path: Path) -> None:
