@@ -45,6 +45,7 @@ class FakeClient:
     prefetch_lists: list[list[str]] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
     refuse: str | None = None
+    input_size: int | None = None
 
     def __post_init__(self) -> None:
         self._number = 0
@@ -85,8 +86,10 @@ class FakeClient:
         *,
         pixels: PixelSource | None = None,
         previous: int | None = None,
+        mask: npt.NDArray[np.bool_] | None = None,
     ) -> int:
         assert pixels is not None
+        assert mask is None or mask.shape == pixels().shape[:2]
         if previous is not None and previous not in self._logits:
             msg = f"unknown logits {previous}"
             raise InputError(msg)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
+from MedSAGaSlicerLib.engine.regions.plan import plan_region
 from MedSAGaSlicerLib.errors import InputError, MedSAGaError, WorkerError
 from MedSAGaSlicerLib.scene.annotation import Annotation
 from MedSAGaSlicerLib.scene.asking import Asking
@@ -13,6 +15,7 @@ from MedSAGaSlicerLib.scene.events import Closed, Problem
 from MedSAGaSlicerLib.scene.jobs import Jobs, Workplace
 from MedSAGaSlicerLib.scene.prefetch import Prefetcher, SliceKeys
 from MedSAGaSlicerLib.scene.reacting import Reactions
+from MedSAGaSlicerLib.scene.region import choose_region, chosen_region
 from MedSAGaSlicerLib.scene.slices import SlicePosition, check_position
 from MedSAGaSlicerLib.scene.volumes import grid_of
 from MedSAGaSlicerLib.scene.watching import Watch
@@ -54,7 +57,7 @@ class AnnotationLoop:
             discard=client.release,
             markups_changed=self._watch.note_markups,
         )
-        self._keys = SliceKeys(volume)
+        self._keys = SliceKeys(volume, partial(chosen_region, self._annotation.session))
         self._asking = Asking(self._annotation, client, self._keys)
         self._prefetcher = Prefetcher(volume, client, self._keys)
         self._reactions = Reactions(self._annotation, self._asking, self._prefetcher, self._watch)
@@ -111,6 +114,45 @@ class AnnotationLoop:
     def model(self) -> str:
         """The model chosen last for this annotation, "" if none ever was."""
         return self._annotation.session.model
+
+    @property
+    def region(self) -> slicer.vtkMRMLMarkupsROINode | str:
+        """What of the slices models are shown: the voxels of a ROI, "auto" or "whole".
+
+        "auto" is the whole slice, and small objects once more from near. Set to a ROI its voxels
+        alone are looked at and written, wherever it is moved afterwards; None means "auto". It is
+        saved with the scene.
+
+        Raises:
+            InputError: when set: it is no such thing, the ROI is turned against the volume or lies
+                beside it, or the annotation has ended.
+        """
+        session = self._annotation.session
+        return session.region_node or session.region_strategy
+
+    @region.setter
+    def region(self, region: slicer.vtkMRMLMarkupsROINode | str | None) -> None:
+        self._react()
+        choose_region(self._annotation.session, region)
+        self._jobs.stop("Stopped: another region is looked at. What was done is kept.")
+        self._annotation.forget_answers()
+        self._asking.ask_again()
+        self._prefetcher.restart()
+
+    @property
+    def region_plan(self) -> str:
+        """For people: what models are shown of the slices looked at, and what that costs.
+
+        Raises:
+            InputError: a ROI cannot be used any more; the annotation has ended.
+        """
+        self._check_open()
+        here = self._prefetcher.here or SlicePosition("k", 0)
+        size, seconds = self._keys.size(here), self._prefetcher.seconds_per_encode
+        input_size = self._client.input_size or max(size)
+        region = self._keys.region
+        plan = plan_region(region, size, input_size, axis=here.axis, seconds_per_encode=seconds)
+        return plan.sentence
 
     def use_model(self, model: str, adapter: str | None = None) -> None:
         """Have another model answer from now on. Masks there are stay until they are prompted."""

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.errors import InputError
+from MedSAGaSlicerLib.scene.nearer import Nearer
 from MedSAGaSlicerLib.scene.packed import PackedMask
 from MedSAGaSlicerLib.scene.slice_work import Answer, SliceWork, WorkState
 from MedSAGaSlicerLib.scene.taught_segments import decode_options
 
 if TYPE_CHECKING:
+    from MedSAGaSlicerLib.engine.regions.window import Window
     from MedSAGaSlicerLib.scene.annotation import Annotation
     from MedSAGaSlicerLib.scene.prefetch import SliceKeys
     from MedSAGaSlicerLib.scene.prompt_groups import Group
@@ -22,11 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """One group of prompts of a segment on a slice, asked about these pixels."""
+    """One group of prompts of a segment on a slice, asked about these pixels.
+
+    ``window`` is what of the slice the model is shown, ``pixels_key`` that of all it may be shown.
+    """
 
     key: WorkKey
     group: Group
     pixels_key: str
+    window: Window
 
 
 class Asking:
@@ -39,6 +46,7 @@ class Asking:
         self._annotation = annotation
         self._client = client
         self._keys = keys
+        self._nearer = Nearer(client, keys)
         self._under_way: dict[int, Question] = {}
         self.waits = False
         self._left_alone: dict[WorkKey, None] = {}
@@ -114,9 +122,18 @@ class Asking:
             self._client.release(answer.logits_id)
             self._ask(question.key, question.group)
             return None
-        mask = PackedMask.of(answer.mask)
+        position, window = question.key[1], question.window
+        mask = window.put_back(answer.mask, self._keys.size(position))
+        if (
+            near := self._nearer.for_mask(position, question.group.prompts, window, mask)
+        ) is not None:
+            self._client.release(answer.logits_id)
+            self._ask(question.key, question.group, near)
+            return None
         self._annotation.keep_answer(
-            question.key, question.group, Answer(mask, answer.logits_id, answer.score)
+            question.key,
+            question.group,
+            Answer(PackedMask.of(mask), answer.logits_id, answer.score, window),
         )
         return question if self.settle(question.key) else None
 
@@ -154,25 +171,27 @@ class Asking:
         groups = self._annotation.groups(question.key)
         return question.key in self._annotation.work and question.group in groups
 
-    def _ask(self, key: WorkKey, group: Group) -> None:
+    def _ask(self, key: WorkKey, group: Group, near: Window | None = None) -> None:
         if any((q.key, q.group) == (key, group) for q in self._under_way.values()):
             return
         if not self._client.running:
             self._client.start()
         position = key[1]
-        pixels = self._keys.pixels(position)
-        previous = self._annotation.work[key].previous_for(group)
-        pixels_key = self._keys.key(position)
+        refined = self._annotation.work[key].previous_for(group)
+        window = near or self._nearer.for_prompts(position, group.prompts, refined)
+        pixels, pixels_key = self._keys.pixels(position, window), self._keys.key(position)
+        shown_key = pixels_key if window == self._keys.window(position) else slice_key(pixels)
+        prompts = window.check_inside(group.prompts)
         options = decode_options(self._annotation.session, key[0])
-        ask = partial(
-            self._client.decode, pixels_key, group.prompts, pixels=lambda: pixels, **options
-        )
+        ask = partial(self._client.decode, shown_key, prompts, pixels=lambda: pixels, **options)
+        # Logits are of what the model was shown then.
+        previous = refined.logits_id if refined is not None and refined.window == window else None
         try:
             request = ask(previous=previous)
         except InputError:
             # The worker was started anew and knows nothing of that answer: ask from scratch.
             request = ask()
-        self._under_way[request] = Question(key, group, pixels_key)
+        self._under_way[request] = Question(key, group, pixels_key, window)
 
     def _call_off(self, request: int) -> None:
         del self._under_way[request]

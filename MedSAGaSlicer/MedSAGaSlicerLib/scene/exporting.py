@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from MedSAGaSlicerLib.engine.examples import Example, ExampleSet
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
+from MedSAGaSlicerLib.scene.region import chosen_region
 from MedSAGaSlicerLib.scene.segments import segment_ids
 from MedSAGaSlicerLib.scene.volumes import grid_of, normalisation_of, pixels_of
 
@@ -38,6 +39,7 @@ def confirmed_examples(annotation: Annotation, chosen: Sequence[str]) -> Example
     """The confirmed slices with the masks of the chosen segments, read from the segments now.
 
     A slice on which none of them was confirmed is left out; one that was confirmed as empty is in.
+    Of a region of interest only what is inside is in the examples.
 
     Raises:
         InputError: nothing is confirmed, a segment is on none of the slices, or two have one name.
@@ -50,25 +52,29 @@ def confirmed_examples(annotation: Annotation, chosen: Sequence[str]) -> Example
         raise InputError(msg)
     names = segment_names(annotation, chosen)
     volume, spacing = annotation.volume, grid_of(annotation.volume).geometry.spacing_mm
-    normalisation = normalisation_of(volume)
+    normalisation, region = normalisation_of(volume), chosen_region(annotation.session)
+    shape_ijk = grid_of(volume).shape_ijk
     examples = []
     for position in annotation.confirmations.positions():
         masks = _confirmed_masks(annotation, position)
         known = {names[i]: mask for i, mask in masks.items() if i in names}
-        if not known:
+        if not known or not region.has_slice(position.axis, position.index):
             continue
         column, row = position.in_plane
+        window = region.window(position.axis, (shape_ijk[row], shape_ijk[column]))
+        prompts = _prompts(annotation, position, {i: n for i, n in names.items() if i in masks})
+        inside = {name: window.seen_from_within(given) for name, given in prompts.items()}
         examples.append(
             Example(
                 CASE,
                 position.axis,
                 position.index,
-                pixels_of(volume, position.axis, position.index),
-                known,
+                pixels_of(volume, position.axis, position.index, window),
+                {name: window.cut(mask).copy() for name, mask in known.items()},
                 normalisation,
                 (spacing[row], spacing[column]),
                 spacing[position.normal],
-                _prompts(annotation, position, {i: n for i, n in names.items() if i in masks}),
+                {name: given for name, given in inside.items() if not given.is_empty},
             )
         )
     return ExampleSet(tuple(names.values()), tuple(examples))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from MedSAGaSlicerLib.engine.regions.window import Window
     from MedSAGaSlicerLib.scene.annotation import Annotation
     from MedSAGaSlicerLib.scene.events import AnnotationEvent
     from MedSAGaSlicerLib.scene.prefetch import SliceKeys
@@ -58,8 +59,10 @@ class _Asked:
 
     tag: Any
     position: SlicePosition
+    prompts: Prompts
     ask: Callable[..., int]
     pixels_key: str
+    window: Window
 
 
 @dataclass
@@ -148,10 +151,12 @@ class Job(ABC):
             return True
         try:
             if asked.pixels_key == self._place.keys.key(asked.position):
-                self._answered(asked.tag, event)
+                size = self._place.keys.size(asked.position)
+                mask = asked.window.put_back(event.mask, size)
+                self._answered(asked.tag, replace(event, mask=mask))
             else:
                 # Voxels were edited while the model was busy: it looked at another image.
-                self._put(asked.tag, asked.position, asked.ask)
+                self._put(asked.tag, asked.position, asked.prompts, asked.ask)
         except MedSAGaError as error:
             self._give_up(error)
         if event.logits_id not in self._refinable:
@@ -198,25 +203,34 @@ class Job(ABC):
         *,
         previous: int | None = None,
         taught: tuple[str, str] | None = None,
+        mask: NDArray[np.bool_] | None = None,
     ) -> int:
-        """Ask the worker about a slice; ``_answered`` gets the answer with ``tag``."""
+        """Ask the worker about a slice; ``_answered`` gets the answer with ``tag``.
+
+        ``mask`` (rows, columns) is what is expected there.
+        """
         options: dict[str, Any] = {} if taught is None else {"taught": taught}
-        decode = partial(self._place.client.decode, prompts=prompts, **options)
+        if mask is not None:
+            options["mask"] = self._place.keys.window(position).cut(mask)
+        decode = partial(self._place.client.decode, **options)
         try:
-            return self._put(tag, position, partial(decode, previous=previous))
+            return self._put(tag, position, prompts, partial(decode, previous=previous))
         except InputError:
             if previous is None:
                 raise
             # That answer is lost, as after another model was loaded: ask from scratch.
-            return self._put(tag, position, decode)
+            return self._put(tag, position, prompts, decode)
 
-    def _put(self, tag: Any, position: SlicePosition, ask: Callable[..., int]) -> int:
+    def _put(
+        self, tag: Any, position: SlicePosition, prompts: Prompts, ask: Callable[..., int]
+    ) -> int:
         place = self._place
         if not place.client.running:
             place.client.start()
-        key = place.keys.key(position)
-        request = ask(key, pixels=partial(place.keys.pixels, position))
-        self._asked[request] = _Asked(tag, position, ask, key)
+        key, window = place.keys.key(position), place.keys.window(position)
+        inside = window.seen_from_within(prompts)
+        request = ask(key, prompts=inside, pixels=partial(place.keys.pixels, position))
+        self._asked[request] = _Asked(tag, position, prompts, ask, key, window)
         return request
 
     def _write(self, key: WorkKey, mask: NDArray[np.bool_], score: float = 1.0) -> bool:

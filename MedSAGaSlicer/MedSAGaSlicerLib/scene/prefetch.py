@@ -6,15 +6,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import grid_of, normalisation_of, pixels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import slicer
 
     from MedSAGaSlicerLib.engine.intensity import Normalisation
+    from MedSAGaSlicerLib.engine.regions.window import Window
     from MedSAGaSlicerLib.worker.client import InferenceClient
     from MedSAGaSlicerLib.worker.events import Encoded
     from MedSAGaSlicerLib.worker.payloads import Pixels
@@ -33,10 +35,33 @@ _KEYS_PER_STEP: Final = 2
 class SliceKeys:
     """The names under which the worker knows a volume's slices."""
 
-    def __init__(self, volume: slicer.vtkMRMLVolumeNode) -> None:
+    def __init__(
+        self, volume: slicer.vtkMRMLVolumeNode, region: Callable[[], RegionChoice] = RegionChoice
+    ) -> None:
+        """``region`` is asked what of the slices the worker is shown."""
         self._volume = volume
+        self._region = region
         self._keys: dict[SlicePosition, str] = {}
-        self._made_of: tuple[int, Normalisation] | None = None
+        self._made_of: tuple[int, Normalisation, RegionChoice] | None = None
+
+    @property
+    def region(self) -> RegionChoice:
+        """What of the slices the worker is shown now.
+
+        Raises:
+            InputError: a region of interest cannot be used any more.
+        """
+        return self._region()
+
+    def window(self, position: SlicePosition) -> Window:
+        """What of a slice the worker is shown."""
+        return self.region.window(position.axis, self.size(position))
+
+    def size(self, position: SlicePosition) -> tuple[int, int]:
+        """(rows, columns) of the whole slice."""
+        shape = grid_of(self._volume).shape_ijk
+        column, row = position.in_plane
+        return shape[row], shape[column]
 
     def key(self, position: SlicePosition) -> str:
         """The slice's key, made anew if voxels have changed.
@@ -49,13 +74,14 @@ class SliceKeys:
             self._keys[position] = slice_key(self.pixels(position))
         return self._keys[position]
 
-    def pixels(self, position: SlicePosition) -> Pixels:
-        """The slice, normalised.
+    def pixels(self, position: SlicePosition, window: Window | None = None) -> Pixels:
+        """What the worker is shown of the slice, or another part of it, normalised.
 
         Raises:
             InputError: see ``key``.
         """
-        return pixels_of(self._volume, position.axis, position.index)
+        shown = window or self.window(position)
+        return pixels_of(self._volume, position.axis, position.index, shown)
 
     def is_known(self, position: SlicePosition) -> bool:
         """Whether the key costs nothing."""
@@ -66,10 +92,12 @@ class SliceKeys:
         return [position for position, known in self._keys.items() if known == key]
 
     def forget_changed(self) -> bool:
-        """Forget all keys if the volume has other voxels now; whether it has."""
+        """Forget all keys if other voxels are shown now; whether they are."""
         image = self._volume.GetImageData()
         # VTK counts all changes of all objects by one clock: another image has another time.
-        made_of = None if image is None else (image.GetMTime(), normalisation_of(self._volume))
+        made_of = None
+        if image is not None:
+            made_of = image.GetMTime(), normalisation_of(self._volume), self.region
         if made_of == self._made_of:
             return False
         had_any, self._made_of = self._made_of is not None, made_of
@@ -78,7 +106,10 @@ class SliceKeys:
 
 
 class Prefetcher:
-    """Keeps the worker busy with the slices that will probably be looked at next."""
+    """Keeps the worker busy with the slices that will probably be looked at next.
+
+    ``seconds_per_encode`` is what the last embedding took, None before the first.
+    """
 
     def __init__(
         self, volume: slicer.vtkMRMLVolumeNode, client: InferenceClient, keys: SliceKeys
@@ -91,6 +122,12 @@ class Prefetcher:
         self._wanted: Iterator[SlicePosition] = iter(())
         self._listed: list[tuple[str, PixelSource]] = []
         self._ready: set[str] = set()
+        self.seconds_per_encode: float | None = None
+
+    @property
+    def here(self) -> SlicePosition | None:
+        """The slice looked at, None if none was named yet."""
+        return self._here
 
     def visit(self, position: SlicePosition) -> None:
         """The person looks at this slice now: embed it, then its neighbours.
@@ -123,6 +160,8 @@ class Prefetcher:
     def note(self, event: Encoded) -> list[SlicePosition]:
         """Note that a slice has its embedding; which slices these are."""
         self._ready.add(event.key)
+        if not event.cached:
+            self.seconds_per_encode = event.milliseconds / 1000
         return self._keys.positions_of(event.key)
 
     def is_ready(self, position: SlicePosition) -> bool:

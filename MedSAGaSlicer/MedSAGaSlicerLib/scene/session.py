@@ -15,6 +15,7 @@ import numpy as np
 import slicer
 
 from MedSAGaSlicerLib.engine.geometry import AXES
+from MedSAGaSlicerLib.engine.regions.choice import AUTO, WHOLE
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.confirmations import Confirmations
 from MedSAGaSlicerLib.scene.contributions import Contributions
@@ -33,6 +34,7 @@ FORMAT: Final = "1"
 
 _NODE_CLASS: Final = "vtkMRMLScriptedModuleNode"
 _VOLUME, _SEGMENTATION, _PROMPT = "MedSAGaVolume", "MedSAGaSegmentation", "MedSAGaPrompt"
+_REGION: Final = "MedSAGaRegion"
 _WORK: Final = "work/"
 
 WorkKey = tuple[str, SlicePosition]
@@ -82,6 +84,24 @@ class Session:
     @model.setter
     def model(self, name: str) -> None:
         self.node.SetParameter("model", name)
+
+    @property
+    def region_node(self) -> slicer.vtkMRMLMarkupsROINode | None:
+        """The ROI whose voxels alone models are shown, None if there is none."""
+        return self.node.GetNodeReference(_REGION)
+
+    @region_node.setter
+    def region_node(self, roi: slicer.vtkMRMLMarkupsROINode | None) -> None:
+        self.node.SetNodeReferenceID(_REGION, None if roi is None else roi.GetID())
+
+    @property
+    def region_strategy(self) -> str:
+        """How slices are shown where no ROI is: "auto" or "whole"."""
+        return WHOLE if self.node.GetParameter("region") == WHOLE else AUTO
+
+    @region_strategy.setter
+    def region_strategy(self, strategy: str) -> None:
+        self.node.SetParameter("region", strategy)
 
     @property
     def had_surface(self) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from MedSAGaSlicerLib.engine.regions.window import Window
     from MedSAGaSlicerLib.scene.prompt_groups import Group, Prompt
     from MedSAGaSlicerLib.scene.slices import SlicePosition
 
@@ -30,11 +31,15 @@ _MOST_ANSWERS: Final = 12
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's mask for a group, and the name of its logits in the worker."""
+    """A model's mask for a group, and the name of its logits in the worker.
+
+    ``window`` is what of the slice the model was shown.
+    """
 
     mask: PackedMask
     logits_id: int
     score: float
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -147,13 +152,13 @@ class SliceWork:
         excess = len(self.answers) - _MOST_ANSWERS
         return [self.answers.pop(oldest) for oldest in list(self.answers)[: max(0, excess)]]
 
-    def previous_for(self, group: Group) -> int | None:
-        """The logits to refine: those of the fullest question that ``group`` adds points to."""
+    def previous_for(self, group: Group) -> Answer | None:
+        """The answer to refine: that to the fullest question that ``group`` adds points to."""
         refined = [known for known in self.answers if group.refines(known)]
         if not refined:
             return None
         fullest = max(refined, key=lambda known: len(known.prompts.points))
-        return self.answers[fullest].logits_id
+        return self.answers[fullest]
 
 
 def pointed_at(prompt: Prompt, shape: Sequence[int]) -> NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from MedSAGaSlicerLib.scene import taught_segments
 from MedSAGaSlicerLib.scene.annotation_loop import AnnotationLoop
 from MedSAGaSlicerLib.scene.exporting import confirmed_examples, segment_names, teachable_segments
 from MedSAGaSlicerLib.scene.own_folders import lessons_folder, taught_folder
+from MedSAGaSlicerLib.scene.region import chosen_region
 from MedSAGaSlicerLib.scene.segments import segment_id_of
 from MedSAGaSlicerLib.scene.taught_segments import Taught, choose_taught, taught_of
 from MedSAGaSlicerLib.scene.teaching import TeachingJob
@@ -61,7 +62,8 @@ class TeachingLoop(AnnotationLoop):
         """
         self._settle_confirmations()
         annotation, session = self._annotation, self._annotation.session
-        settings = {**(config or TeachingConfig()).to_dict(), "method": method}
+        region = str(chosen_region(session))
+        settings = {**(config or TeachingConfig()).to_dict(), "method": method, "region": region}
         chosen = self._chosen(segments)
         examples = confirmed_examples(annotation, chosen)
         library = ExampleLibrary()

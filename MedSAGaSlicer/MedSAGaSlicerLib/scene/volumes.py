@@ -19,6 +19,8 @@ from MedSAGaSlicerLib.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from MedSAGaSlicerLib.engine.regions.window import Window
+
 NORMALISATION_ATTRIBUTE: Final = "MedSAGa.Normalisation"
 
 # A coordinate exactly between two voxels shall not flip from one to the other by rounding.
@@ -160,13 +162,18 @@ def normalisation_of(volume: slicer.vtkMRMLVolumeNode) -> Normalisation:
     return normalisation
 
 
-def pixels_of(volume: slicer.vtkMRMLVolumeNode, axis: str, index: int) -> NDArray[np.uint8]:
-    """One normalised slice, uint8 (rows, columns) or (rows, columns, 3), contiguous, a copy.
+def pixels_of(
+    volume: slicer.vtkMRMLVolumeNode, axis: str, index: int, window: Window | None = None
+) -> NDArray[np.uint8]:
+    """One normalised slice, or a part of it, uint8 (rows, columns) or (rows, columns, 3).
+
+    It is contiguous, and a copy.
 
     Raises:
         InputError: there is no such slice; see also ``voxels_of``.
     """
-    voxels = np.ascontiguousarray(slice_of(voxels_of(volume), axis, index))
+    values = slice_of(voxels_of(volume), axis, index)
+    voxels = np.ascontiguousarray(values if window is None else window.cut(values))
     return np.array(normalisation_of(volume).apply(voxels), dtype=np.uint8, order="C")
 
 

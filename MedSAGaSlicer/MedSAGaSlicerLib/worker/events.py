@@ -13,6 +13,7 @@ class Ready:
 
     ``request`` is what ``load_model`` or ``start`` returned; after a restart it comes again.
     ``encoder`` names encoder and preprocessing: embeddings made by another one are of no use here.
+    ``input_size`` is the side of the encoder's input in pixels, None if the worker does not tell.
     """
 
     request: int
@@ -23,6 +24,7 @@ class Ready:
     threads: int
     version: str
     milliseconds: float
+    input_size: int | None = None
 
 
 @dataclass(frozen=True)

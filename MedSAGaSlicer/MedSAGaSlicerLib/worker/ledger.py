@@ -159,8 +159,8 @@ class Ledger:
         header = message.header
         if self._settle(header, proves=False) is not None:
             names = ("request", "model", "adapter", "device", "encoder", "threads", "version")
-            fields = {name: header[name] for name in names}
-            self._tell(Ready(**fields, milliseconds=header["milliseconds"]))
+            fields = {name: header[name] for name in (*names, "milliseconds")}
+            self._tell(Ready(**fields, input_size=header.get("input_size")))
 
     def _take_encoded(self, message: Message) -> None:
         header = message.header

@@ -7,7 +7,7 @@ from typing import Any
 
 from MedSAGaSlicerLib.errors import WorkerError
 from MedSAGaSlicerLib.worker.channel import Channel, ConnectionLostError
-from MedSAGaSlicerLib.worker.events import Died, Event, Restarted
+from MedSAGaSlicerLib.worker.events import Died, Event, Ready, Restarted
 from MedSAGaSlicerLib.worker.ledger import Ledger
 from MedSAGaSlicerLib.worker.protocol import frame
 from MedSAGaSlicerLib.worker.requests import Load, describe
@@ -17,7 +17,10 @@ LOOK_S = 0.05
 
 
 class Link:
-    """What an ``InferenceClient`` is made of beside what can be asked."""
+    """What an ``InferenceClient`` is made of beside what can be asked.
+
+    ``input_size`` is the side of the model's input in pixels, None while it is not known.
+    """
 
     def __init__(
         self, make_channel: Callable[[], Channel], hello: dict[str, Any], load: Load
@@ -29,6 +32,7 @@ class Link:
         self._ledger = Ledger(self._send, self._events.append)
         self._channel: Channel | None = None
         self._introduced = False
+        self.input_size: int | None = None
 
     def poll(self) -> list[Event]:
         """Send what can be sent, read what has come, and return the news. Never blocks."""
@@ -38,6 +42,9 @@ class Link:
             self._recover(lost)
         news = self._events[:]
         self._events.clear()
+        for event in news:
+            if isinstance(event, Ready):
+                self.input_size = event.input_size
         return news
 
     def wait(self, request: int | None = None, timeout_s: float | None = None) -> list[Event]:

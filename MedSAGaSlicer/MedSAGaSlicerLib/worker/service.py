@@ -123,6 +123,7 @@ class Service:
             adapter=adapter,
             device=str(getattr(model.predictor, "device", device)),
             encoder=model.encoder,
+            input_size=getattr(model.predictor, "input_size", None),
             threads=threads,
             version=__version__,
             milliseconds=_since(begin),

@@ -56,14 +56,14 @@ class Blend:
 
     def over(self, ground: NDArray[np.float32]) -> NDArray[np.float32]:
         """The blend: towards the outer edges of the tiles, and where none is, the ``ground``."""
-        rest = np.maximum(0, 1 - self._weight)
-        blended: NDArray[np.float32] = (self._sum + rest * ground) / (self._weight + rest)
-        return blended
+        rest = np.maximum(np.float32(0), 1 - self._weight)
+        blended = (self._sum + rest * ground) / (self._weight + rest)
+        return np.asarray(blended, np.float32)
 
     def _weights(self, window: Window) -> NDArray[np.float32]:
         down = _fade(window.size[0], window.top == 0, window.bottom == self._size[0])
         across = _fade(window.size[1], window.left == 0, window.right == self._size[1])
-        weights: NDArray[np.float32] = down[:, None] * across
+        weights: NDArray[np.float32] = (down[:, None] * across).astype(np.float32)
         return weights
 
 

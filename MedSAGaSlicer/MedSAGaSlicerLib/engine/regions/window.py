@@ -66,6 +66,11 @@ class Window:
         column, row = (math.floor(at + 0.5) for at in point)
         return self.top <= row < self.bottom and self.left <= column < self.right
 
+    def has_positive_points(self, prompts: Prompts) -> bool:
+        """Whether all positive points lie in it."""
+        pairs = zip(prompts.points, prompts.positive, strict=True)
+        return all(self.has_point(point) for point, positive in pairs if positive)
+
     def seen_from_within(self, prompts: Prompts) -> Prompts:
         """The prompts in its own coordinates; points outside are gone, a box is cut."""
         kept = [
