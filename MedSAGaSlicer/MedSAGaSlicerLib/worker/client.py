@@ -8,16 +8,17 @@ from typing import Any
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.worker.channel import Channel
-from MedSAGaSlicerLib.worker.events import Decoded, Encoded
+from MedSAGaSlicerLib.worker.events import Decoded, Encoded, Found
 from MedSAGaSlicerLib.worker.launch import python_command
 from MedSAGaSlicerLib.worker.link import Link
-from MedSAGaSlicerLib.worker.payloads import Pixels, pack_pixels, pack_prompts
+from MedSAGaSlicerLib.worker.payloads import Mask, Pixels, pack_mask, pack_pixels, pack_prompts
 from MedSAGaSlicerLib.worker.protocol import VERSION, frame
 from MedSAGaSlicerLib.worker.requests import (
     AskStats,
     ClearCache,
     Decode,
     Encode,
+    Find,
     Load,
     PixelSource,
 )
@@ -120,7 +121,7 @@ class InferenceClient(Link):
         Logits ids stay valid: what they stand for is decoded anew by the new model when needed.
         """
         self._ledger.forget_all()
-        self._events[:] = [e for e in self._events if not isinstance(e, Encoded | Decoded)]
+        self._events[:] = [e for e in self._events if not isinstance(e, Encoded | Decoded | Found)]
         return self._switch(replace(self._load, model=model, adapter=adapter))
 
     def use_device(self, device: str) -> int:
@@ -165,6 +166,7 @@ class InferenceClient(Link):
         pixels: PixelSource | None = None,
         previous: int | None = None,
         taught: tuple[str, str] | None = None,
+        mask: Mask | None = None,
     ) -> int:
         """Ask for the mask of one object on a slice; answered by ``Decoded`` or ``Failed``.
 
@@ -172,6 +174,7 @@ class InferenceClient(Link):
         for it; one whose slice is unknown to the worker calls ``pixels``, its own or that of what
         it refines, or fails with kind "missing". ``previous`` is an earlier ``logits_id``, or the
         number of a decode not yet answered; the model is given its low-resolution mask as well.
+        Instead of that, ``mask`` may be the mask that is expected, bool (rows, columns).
         With ``taught``, an adapter's folder and one of its segments, that adapter answers, and
         needs no prompts then; without, it is the model as it was loaded, bit for bit.
 
@@ -183,7 +186,16 @@ class InferenceClient(Link):
             msg = f"There is no answer {previous} to refine: it failed, was released or cancelled."
             raise InputError(msg)
         packed = pack_prompts(prompts)
-        return self._ledger.ask(Decode(self._number(), key, packed, pixels, refined, taught))
+        bits = None if mask is None else pack_mask(mask)
+        return self._ledger.ask(Decode(self._number(), key, packed, pixels, refined, taught, bits))
+
+    def find(self, key: str, adapter: str, segments: Sequence[str], *, pixels: PixelSource) -> int:
+        """Ask what segments an adapter finds on a slice without prompts; answered by ``Found``.
+
+        All in one answer, from one embedding. Otherwise as ``decode``.
+        """
+        asked = Find(self._number(), key, {}, pixels, None, (adapter, ""), segments=tuple(segments))
+        return self._ledger.ask(asked)
 
     def cancel(self, request: int) -> None:
         """Forget a request: no event of it will come. One already answered is left alone."""

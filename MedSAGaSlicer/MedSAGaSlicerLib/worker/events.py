@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from MedSAGaSlicerLib.engine.finishing.evidence import Finding
+
 
 @dataclass(frozen=True)
 class Ready:
@@ -55,6 +57,19 @@ class Decoded:
     mask: npt.NDArray[np.bool_]
     score: float
     logits_id: int
+    milliseconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a taught model finds on a slice without prompts; the answer to ``find``.
+
+    ``finding`` has the segments in the order asked; ``milliseconds`` is the model's share.
+    """
+
+    request: int
+    key: str
+    finding: Finding
     milliseconds: float
 
 
@@ -112,4 +127,4 @@ class Died:
     stderr: str
 
 
-Event = Ready | Encoded | Decoded | Failed | Stats | Notice | Restarted | Died
+Event = Ready | Encoded | Decoded | Found | Failed | Stats | Notice | Restarted | Died

@@ -6,15 +6,13 @@ from typing import Any
 
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.worker.events import (
-    Decoded,
     Encoded,
     Event,
     Failed,
     Notice,
     Ready,
-    Stats,
 )
-from MedSAGaSlicerLib.worker.payloads import pack_pixels, unpack_mask
+from MedSAGaSlicerLib.worker.payloads import pack_pixels
 from MedSAGaSlicerLib.worker.prefetch import PrefetchList
 from MedSAGaSlicerLib.worker.protocol import Message, frame
 from MedSAGaSlicerLib.worker.refinable import Refinable
@@ -52,9 +50,10 @@ class Ledger:
             "encoded": self._take_encoded,
             "wanted": self._take_wanted,
             "decoded": self._take_decoded,
+            "found": self._take_answer,
             "missing": self._take_missing,
             "error": self._take_error,
-            "stats": self._take_stats,
+            "stats": self._take_answer,
             "notice": self._take_notice,
         }
 
@@ -84,7 +83,7 @@ class Ledger:
     def ask(self, request: Request) -> int:
         """Enter a request and send it; returns its number."""
         self.outstanding[request.number] = request
-        if isinstance(request, Decode) and not request.silent:
+        if isinstance(request, Decode) and request.is_refinable:
             self.refinable.add(request)
         self._send(request.frame())
         return request.number
@@ -182,15 +181,14 @@ class Ledger:
                 self._tell(Encoded(request.number, key, 0.0, cached=True))
 
     def _take_decoded(self, message: Message) -> None:
-        header = message.header
-        request = self._settle(header)
-        self.refinable.answered(header["request"])
-        if not isinstance(request, Decode) or request.silent:
-            return
-        mask = unpack_mask(header["shape"], message.body)
-        number = request.number
-        milliseconds = header["milliseconds"]
-        self._tell(Decoded(number, request.key, mask, header["score"], number, milliseconds))
+        self._take_answer(message)
+        self.refinable.answered(message.header["request"])
+
+    def _take_answer(self, message: Message) -> None:
+        request = self._settle(message.header)
+        event = None if request is None else request.answer(message)
+        if event is not None:
+            self._tell(event)
 
     def _take_missing(self, message: Message) -> None:
         """The worker lost the slice or what is refined, or never had it: give both again."""
@@ -234,10 +232,6 @@ class Ledger:
             self._tell(Notice(header["kind"], header["message"]))
         else:
             self._fail(header["request"], header["kind"], header["message"])
-
-    def _take_stats(self, message: Message) -> None:
-        if self._settle(message.header) is not None:
-            self._tell(Stats(message.header["request"], message.header["values"]))
 
     def _take_notice(self, message: Message) -> None:
         self._tell(Notice(message.header["kind"], message.header["message"]))

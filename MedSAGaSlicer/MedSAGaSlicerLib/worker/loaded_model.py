@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MedSAGaSlicerLib.engine.embedding import Embedding
-from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts
 
 LOGITS_KEPT = 256
 ADAPTERS_KEPT = 8
@@ -49,7 +49,7 @@ class Predictor(Protocol):
         """Embed a slice."""
 
     def predict(
-        self, embedding: Embedding, prompts: Prompts, previous_logits: Logits | None = None, /
+        self, embedding: Embedding, prompts: Prompts, previous_logits: MaskPrompt | None = None, /
     ) -> Prediction:
         """Answer prompts on it."""
 
@@ -61,7 +61,7 @@ class TaughtPredictor(Predictor, Protocol):
         self,
         embedding: Embedding,
         prompts: Prompts,
-        previous_logits: Logits | None = None,
+        previous_logits: MaskPrompt | None = None,
         segment: str | None = None,
         /,
     ) -> Prediction:
@@ -127,7 +127,7 @@ def predict(
     predictor: Predictor,
     embedding: Embedding,
     prompts: Prompts,
-    previous: Logits | None,
+    previous: MaskPrompt | None,
     segment: str | None,
 ) -> Prediction:
     """Answer prompts; a ``segment``, or no prompt at all, is only for what was taught it."""

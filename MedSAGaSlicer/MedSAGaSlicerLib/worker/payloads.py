@@ -8,6 +8,7 @@ import numpy.typing as npt
 from MedSAGaSlicerLib.engine.embedding_key import check_slice
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import WorkerError
+from MedSAGaSlicerLib.worker.protocol import Message
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -74,3 +75,15 @@ def unpack_prompts(fields: dict[str, Any]) -> Prompts:
         positive=tuple(bool(positive) for positive in fields["positive"]),
         box=None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3])),
     )
+
+
+def with_mask(message: Message) -> dict[str, Any]:
+    """A decode's header, with the mask that is expected as "mask" if one came along.
+
+    Raises:
+        WorkerError: the mask's shape and number of bytes do not agree.
+    """
+    header = message.header
+    if "mask_shape" not in header:
+        return header
+    return {**header, "mask": unpack_mask(header["mask_shape"], message.body)}

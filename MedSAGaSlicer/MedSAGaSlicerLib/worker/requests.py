@@ -9,7 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from MedSAGaSlicerLib.worker.protocol import frame
+from MedSAGaSlicerLib.worker.events import Decoded, Event, Found, Stats
+from MedSAGaSlicerLib.worker.finding import unpack_finding
+from MedSAGaSlicerLib.worker.payloads import unpack_mask
+from MedSAGaSlicerLib.worker.protocol import Message, frame
 
 PixelSource = Callable[[], npt.NDArray[np.uint8]]
 
@@ -32,6 +35,14 @@ class Request:
     def frame(self) -> bytes:
         """The message that asks for it."""
         return frame(self.type, request=self.number, **self.fields())
+
+    def answer(self, _message: Message) -> Event | None:
+        """What the caller is told when this is answered; None if nothing.
+
+        Raises:
+            WorkerError: the answer makes no sense.
+        """
+        return None
 
     @property
     def ahead(self) -> bool:
@@ -123,6 +134,8 @@ class Decode(Request):
     pixels: PixelSource | None
     previous: Decode | None
     taught: tuple[str, str] | None = None
+    # What is expected, as ``payloads.pack_mask`` has it.
+    mask: tuple[list[int], bytes] | None = None
     tries: int = 0
     # Sent again only for its logits: whoever asked has had the answer.
     silent: bool = False
@@ -135,12 +148,33 @@ class Decode(Request):
         fields: dict[str, Any] = {"key": self.key, "prompts": self.prompts, "previous": previous}
         if self.taught is not None:
             fields["adapter"], fields["segment"] = self.taught
+        if self.mask is not None:
+            fields["mask_shape"] = self.mask[0]
         return fields
+
+    def frame(self) -> bytes:
+        """The message, with the bits of the expected mask behind it if there is one."""
+        body = b"" if self.mask is None else self.mask[1]
+        return frame(self.type, body, request=self.number, **self.fields())
 
     @property
     def known_as(self) -> int | None:
         """Its number, unless it is asked again."""
         return None if self.silent else self.number
+
+    @property
+    def is_refinable(self) -> bool:
+        """Whether somebody may ask to refine the answer."""
+        return not self.silent
+
+    def answer(self, message: Message) -> Event | None:
+        """The mask, unless only its logits were wanted."""
+        header = message.header
+        if self.silent:
+            return None
+        mask = unpack_mask(header["shape"], message.body)
+        number, milliseconds = self.number, header["milliseconds"]
+        return Decoded(number, self.key, mask, header["score"], number, milliseconds)
 
     def ancestors(self) -> list[Decode]:
         """What it refines, directly and indirectly, the first one first."""
@@ -153,15 +187,44 @@ class Decode(Request):
 
 
 @dataclass(eq=False)
+class Find(Decode):
+    """Find ``segments`` of an adapter on a slice without prompts, all in one answer."""
+
+    type = "find"
+    doing = "segmenting a slice"
+    segments: tuple[str, ...] = ()
+
+    def fields(self) -> dict[str, Any]:
+        """Slice and segments, and who answers."""
+        adapter = None if self.taught is None else self.taught[0]
+        return {"key": self.key, "adapter": adapter, "segments": list(self.segments)}
+
+    @property
+    def is_refinable(self) -> bool:
+        """Never: there are no logits."""
+        return False
+
+    def answer(self, message: Message) -> Event | None:
+        """What was found."""
+        header = message.header
+        finding = unpack_finding(header, message.body)
+        return Found(self.number, self.key, finding, header["milliseconds"])
+
+
+@dataclass(eq=False)
 class AskStats(Request):
     """Ask for figures."""
 
     type = "stats"
     doing = "telling its figures"
 
+    def answer(self, message: Message) -> Event | None:
+        """The figures."""
+        return Stats(self.number, message.header["values"])
+
 
 @dataclass(eq=False)
-class ClearCache(Request):
+class ClearCache(AskStats):
     """Delete all embeddings."""
 
     type = "clear_cache"

@@ -15,6 +15,7 @@ from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache, default_fold
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.worker.failures import NoModelError, told
+from MedSAGaSlicerLib.worker.finding import find, pack_finding
 from MedSAGaSlicerLib.worker.loaded_model import (
     LoadedModel,
     default_threads,
@@ -22,7 +23,7 @@ from MedSAGaSlicerLib.worker.loaded_model import (
     load,
     predict,
 )
-from MedSAGaSlicerLib.worker.payloads import pack_mask, unpack_pixels, unpack_prompts
+from MedSAGaSlicerLib.worker.payloads import pack_mask, unpack_pixels, unpack_prompts, with_mask
 from MedSAGaSlicerLib.worker.protocol import Message, frame
 from MedSAGaSlicerLib.worker.scheduler import PREFETCH, SWITCH, VISIBLE, Job, Lane
 
@@ -66,6 +67,7 @@ class Service:
             "encode": self._on_encode,
             "prefetch": self._on_prefetch,
             "decode": self._on_decode,
+            "find": self._on_decode,
             "release": self._on_release,
             "cancel": self._on_cancel,
             "stats": self._on_stats,
@@ -77,7 +79,7 @@ class Service:
         """Do what a message asks, or queue it; failures are answered, never raised."""
         request = message.header.get("request")
         with self._lock:
-            if self._loading and message.type in ("encode", "prefetch", "decode"):
+            if self._loading and message.type in ("encode", "prefetch", "decode", "find"):
                 self._held.append(message)
             elif message.type in self._handlers:
                 self._guard(partial(self._handlers[message.type], message), lambda: [request])
@@ -184,7 +186,7 @@ class Service:
 
     def _on_decode(self, message: Message) -> None:
         self._loaded()
-        self._queue_decode(message.header, None)
+        self._queue_decode(with_mask(message), None)
 
     def _queue_decode(self, header: Header, embedding: Embedding | None) -> None:
         request = header["request"]
@@ -192,7 +194,7 @@ class Service:
         self._decodes[request] = self._decode_lane.add(partial(self._guard, run, lambda: [request]))
 
     def _decode(self, header: Header, embedding: Embedding | None) -> None:
-        key, request, previous = header["key"], header["request"], header["previous"]
+        key, request, previous = header["key"], header["request"], header.get("previous")
         with self._lock:
             self._decodes.pop(request, None)
             model = self._loaded()
@@ -214,9 +216,15 @@ class Service:
             self._say("missing", request=request, **fields)
             return
         begin = time.perf_counter()
+        if "segments" in header:
+            fields, body = pack_finding(find(predictor, embedding, header["segments"]))
+            self._counts["decoded"] += 1
+            self._say("found", body, request=request, key=key, milliseconds=_since(begin), **fields)
+            return
         prompts = unpack_prompts(header["prompts"])
         prompts.validate(embedding.size)
-        answer = predict(predictor, embedding, prompts, logits, header.get("segment"))
+        given = header.get("mask", logits)
+        answer = predict(predictor, embedding, prompts, given, header.get("segment"))
         milliseconds = _since(begin)
         model.keep_logits(request, answer.logits)
         self._counts["decoded"] += 1
