@@ -7,7 +7,6 @@ from MedSAGaSlicerLib.engine.finishing.cleaning import clean_up
 from MedSAGaSlicerLib.engine.finishing.components import reach_of
 from MedSAGaSlicerLib.engine.finishing.evidence import (
     Finding,
-    certain,
     compete,
     disagreement,
     doubt,
@@ -155,10 +154,11 @@ def test_what_a_person_gave_is_kept_and_speaks_for_its_neighbours():
     mask = ball((6, 20, 24), 6)[6]
     finisher = Finisher(FinishSettings(smooth=True), 1.0, 1.0)
     nothing = finding(np.full(mask.shape, -0.5))
-    given = Finding(certain(mask[None]), (1.0,), np.zeros(1, np.float32))
-    slices = [*finisher.feed(0, nothing), *finisher.feed(1, given, given=True)]
+    slices = [*finisher.feed(0, nothing), *finisher.feed(1, nothing, given={0: mask})]
     slices += [*finisher.feed(2, nothing), *finisher.close()]
-    assert slices[1].opinion.doubts == ()
+    assert slices[1].opinion.doubts == (None,)
+    assert slices[1].opinion.uncertainty == 0
+    assert np.array_equal(slices[1].labels > 0, mask)
     assert np.array_equal(slices[0].labels > 0, mask)
 
 

@@ -88,6 +88,17 @@ def disagreement(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return 1.0 - (2 * both + _LEAST_AREA) / (total + _LEAST_AREA)
 
 
+def unknown(finding: Finding) -> Finding:
+    """A finding that says nothing about any pixel."""
+    return Finding(np.zeros_like(finding.evidence), finding.scores, finding.pooled)
+
+
+def mirrored_back(finding: Finding) -> Finding:
+    """What was found on the mirrored slice, in the slice's own columns."""
+    evidence = np.ascontiguousarray(finding.evidence[:, :, ::-1])
+    return Finding(evidence, finding.scores, finding.pooled)
+
+
 def _chances() -> NDArray[np.float64]:
     chances = 1.0 / (1.0 + np.exp(-_VALUES / STEPS))
     chances[chances < _SURE_ENOUGH] = 0.0

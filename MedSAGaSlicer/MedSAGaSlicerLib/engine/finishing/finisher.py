@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from MedSAGaSlicerLib.engine.finishing.evidence import compete, disagreement, doubt
+from MedSAGaSlicerLib.engine.finishing.evidence import certain, compete, disagreement, doubt
 from MedSAGaSlicerLib.engine.finishing.smoothing import Smoother, weights_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -52,18 +52,19 @@ class Opinion:
 
     Attributes:
         index: of the slice.
-        doubts: of each segment; empty where the labels were given by a person.
+        doubts: of each segment; None where a person gave the labels.
         pooled: float32 (channels,), as the finding's.
     """
 
     index: int
-    doubts: tuple[Doubts, ...]
+    doubts: tuple[Doubts | None, ...]
     pooled: NDArray[np.float32]
 
     @property
     def uncertainty(self) -> float:
         """Of the least sure segment, 0 to 1."""
-        return max((doubts.uncertainty for doubts in self.doubts), default=0.0)
+        known = [doubts.uncertainty for doubts in self.doubts if doubts is not None]
+        return max(known, default=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ class _Waiting:
     scores: tuple[float | None, ...]
     flips: tuple[float | None, ...]
     pooled: NDArray[np.float32]
-    given: bool
+    given: frozenset[int]
 
 
 class Finisher:
@@ -111,15 +112,23 @@ class Finisher:
         self._held: tuple[_Waiting, NDArray[np.uint8]] | None = None
 
     def feed(
-        self, index: int, finding: Finding, mirrored: Finding | None = None, *, given: bool = False
+        self,
+        index: int,
+        finding: Finding,
+        mirrored: Finding | None = None,
+        given: Mapping[int, NDArray[np.bool_]] | None = None,
     ) -> Iterator[FinishedSlice]:
         """Take the next slice's finding; yields what is complete now.
 
-        ``mirrored`` is what was found on the mirrored slice, mirrored back. With ``given`` the
-        evidence is a person's (`evidence.certain`).
+        ``mirrored`` is what was found on the mirrored slice, mirrored back. ``given`` are masks
+        that a person has settled, by the segment's place in the order: they count for certain.
         """
         evidence = finding.evidence
         count = len(evidence)
+        if given:
+            evidence = evidence.copy()
+            for at, mask in given.items():
+                evidence[at] = certain(mask)
         flips: Sequence[float | None] = [None] * count
         if mirrored is not None:
             flips = [
@@ -132,7 +141,8 @@ class Finisher:
             for plane, score in zip(evidence, finding.scores, strict=True)
         ]
         margins = tuple(doubt(plane) for plane in evidence)
-        known = _Waiting(index, margins, tuple(scores), tuple(flips), finding.pooled, given)
+        settled = frozenset(given or ())
+        known = _Waiting(index, margins, tuple(scores), tuple(flips), finding.pooled, settled)
         self._waiting.append(known)
         for smoothed in self._smoother.feed(evidence):
             yield from self._complete(smoothed)
@@ -156,14 +166,17 @@ class Finisher:
     ) -> FinishedSlice:
         beside = [other for other in (self._last, following) if other is not None]
         self._last = labels
-        doubts = () if known.given else tuple(_doubts(known, labels, beside))
+        doubts = tuple(_doubts(known, labels, beside))
         return FinishedSlice(labels, Opinion(known.index, doubts, known.pooled))
 
 
 def _doubts(
     known: _Waiting, labels: NDArray[np.uint8], beside: Sequence[NDArray[np.uint8]]
-) -> Iterator[Doubts]:
+) -> Iterator[Doubts | None]:
     for at, margin in enumerate(known.margins):
+        if at in known.given:
+            yield None
+            continue
         mask = labels == at + 1
         # An object ends somewhere: only what is unlike both neighbours is suspicious.
         steps = [disagreement(mask, other == at + 1) for other in beside]

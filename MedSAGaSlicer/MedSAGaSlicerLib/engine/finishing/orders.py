@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from MedSAGaSlicerLib.engine.batch import Order, check_names, make_folder, output_for
+from MedSAGaSlicerLib.engine.finishing.axes import taught_axis
 from MedSAGaSlicerLib.engine.finishing.settings import FinishSettings
 from MedSAGaSlicerLib.engine.finishing.volumes import FinishedVolume, finish_volume
 from MedSAGaSlicerLib.engine.images import read_image
@@ -23,7 +23,6 @@ from MedSAGaSlicerLib.engine.segmentation_file import (
 )
 from MedSAGaSlicerLib.engine.segmenting import volume_normalisation
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import (
-    AdapterDescription,
     read_description,
 )
 from MedSAGaSlicerLib.errors import InputError
@@ -107,12 +106,6 @@ def finish_orders(
     ]
 
 
-def taught_axis(description: AdapterDescription) -> str:
-    """The axis along which an adapter saw most slices."""
-    axes = Counter(str(part["axis"]) for case in description.cases for part in case["slices"])
-    return axes.most_common(1)[0][0] if axes else "k"
-
-
 @lru_cache(maxsize=1)
 def loaded(model: str, device: str, threads: int | None, adapter: str) -> TaughtPredictor:
     """The model with the adapter on, loaded once for all volumes that follow one another.
@@ -157,6 +150,7 @@ def facts_of(finished: FinishedVolume) -> dict[str, Any]:
                         if value is not None
                     }
                     for name, doubts in zip(names, opinion.doubts, strict=True)
+                    if doubts is not None
                 },
             }
             for opinion in finished.opinions

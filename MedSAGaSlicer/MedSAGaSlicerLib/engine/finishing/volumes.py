@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from MedSAGaSlicerLib.engine.finishing.axes import steps_of
 from MedSAGaSlicerLib.engine.finishing.cleaning import clean_up
-from MedSAGaSlicerLib.engine.finishing.evidence import Finding
+from MedSAGaSlicerLib.engine.finishing.evidence import Finding, mirrored_back, unknown
 from MedSAGaSlicerLib.engine.finishing.finisher import FinishedSlice, Finisher, Opinion
 from MedSAGaSlicerLib.engine.finishing.settings import FinishSettings
 from MedSAGaSlicerLib.engine.geometry import check_axis, slice_of
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from MedSAGaSlicerLib.engine.embedding import Embedding
-    from MedSAGaSlicerLib.engine.geometry import Geometry
     from MedSAGaSlicerLib.engine.images import Volume
     from MedSAGaSlicerLib.engine.intensity import Normalisation
 
@@ -114,13 +114,6 @@ def finish_volume(
     return FinishedVolume(labels, tuple(segments), axis, tuple(opinions))
 
 
-def steps_of(geometry: Geometry, axis: str) -> tuple[float, float]:
-    """Millimetres from slice to slice, and from pixel to pixel on a slice (geometric mean)."""
-    normal = "ijk".index(axis)
-    columns, rows = (step for at, step in enumerate(geometry.spacing_mm) if at != normal)
-    return geometry.spacing_mm[normal], float(np.sqrt(columns * rows))
-
-
 def _find(
     array_kji: NDArray[Any],
     normalisation: Normalisation,
@@ -140,14 +133,3 @@ def _find(
         return finding, None
     flipped = finder.find(finder.encode(np.ascontiguousarray(pixels[:, ::-1])), segments)
     return finding, mirrored_back(flipped)
-
-
-def unknown(finding: Finding) -> Finding:
-    """A finding that says nothing about any pixel."""
-    return Finding(np.zeros_like(finding.evidence), finding.scores, finding.pooled)
-
-
-def mirrored_back(finding: Finding) -> Finding:
-    """What was found on the mirrored slice, in the slice's own columns."""
-    evidence = np.ascontiguousarray(finding.evidence[:, :, ::-1])
-    return Finding(evidence, finding.scores, finding.pooled)
