@@ -10,6 +10,7 @@ from MedSAGaSlicerLib.engine.teaching.adapter_folder import WEIGHTS_FILE, read_d
 from MedSAGaSlicerLib.engine.teaching.adapter_method import AdapterMethod
 from MedSAGaSlicerLib.engine.teaching.decoder_method import DecoderMethod
 from MedSAGaSlicerLib.engine.teaching.full_method import FullMethod
+from MedSAGaSlicerLib.engine.teaching.galore_method import GaloreMethod
 from MedSAGaSlicerLib.engine.teaching.late_method import LateMethod
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
 from MedSAGaSlicerLib.engine.teaching.lora_method import LoraMethod
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 METHOD_CLASSES: Final[dict[str, type[Method]]] = {
     method.name: method
-    for method in (DecoderMethod, LateMethod, LoraMethod, AdapterMethod, FullMethod)
+    for method in (DecoderMethod, LateMethod, LoraMethod, AdapterMethod, GaloreMethod, FullMethod)
 }
 
 
