@@ -277,13 +277,13 @@ class TestFromNear:
             near.predict(embedding, Prompts(box=(left + shift, top, right + shift, bottom)))
         assert len(model.encoded) == 2
 
-    def test_a_click_finds_the_object_first(self) -> None:
+    def test_a_click_looks_at_the_whole_slice(self) -> None:
         model = Threshold()
         near = auto(model)
-        pixels = bright(self.SIZE, self.OBJECT)
-        found = near.predict(near.encode(pixels), Prompts(((320.0, 215.0),), (True,)))
-        assert len(model.encoded) == 2
-        assert (found.mask ^ (pixels > 0)).sum() < 200
+        near.predict(
+            near.encode(bright(self.SIZE, self.OBJECT)), Prompts(((320.0, 215.0),), (True,))
+        )
+        assert model.encoded == [self.SIZE]
 
     def test_a_correction_goes_on_in_the_same_window_with_its_own_logits(self) -> None:
         model = Threshold()
@@ -365,10 +365,12 @@ class TestPlan:
         assert "reduced 4.3 times" in large.sentence
 
     def test_where_nothing_is_gained_nothing_is_seen_from_near(self) -> None:
-        assert nearer_window(None, (512, 512), 192) is None
-        assert nearer_window(Window(0, 0, 300, 20), (512, 512), 192) is None
-        assert nearer_window(Window(0, 0, 20, 20), (192, 192), 192) is None
-        assert nearer_window(Window(0, 0, 20, 20), (512, 512), 1024) is None
+        small = Prompts(box=(0, 0, 20, 20))
+        assert nearer_window(small, (512, 512), 192) is not None
+        assert nearer_window(Prompts(((5.0, 5.0),), (True,)), (512, 512), 192) is None
+        assert nearer_window(Prompts(box=(0, 0, 20, 300)), (512, 512), 192) is None
+        assert nearer_window(small, (192, 192), 192) is None
+        assert nearer_window(small, (512, 512), 1024) is None
 
 
 def test_examples_of_tiles_show_the_object_and_some_do_not() -> None:

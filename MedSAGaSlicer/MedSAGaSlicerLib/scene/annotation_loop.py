@@ -119,7 +119,7 @@ class AnnotationLoop:
     def region(self) -> slicer.vtkMRMLMarkupsROINode | str:
         """What of the slices models are shown: the voxels of a ROI, "auto" or "whole".
 
-        "auto" is the whole slice, and small objects once more from near. Set to a ROI its voxels
+        "auto" is the whole slice, and what is in small boxes from near. Set to a ROI its voxels
         alone are looked at and written, wherever it is moved afterwards; None means "auto". It is
         saved with the scene.
 

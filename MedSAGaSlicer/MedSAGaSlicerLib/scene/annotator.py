@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene import undoing
 from MedSAGaSlicerLib.scene.history import PromptChange, SegmentAdded
@@ -78,6 +79,7 @@ class Annotator(TeachingLoop):
     ) -> Prompt:
         """Place a point at a (column, row) of a slice; see ``point``."""
         check_position(self._grid(), position)
+        self._keys.check_shown(position, Prompts((place,), (positive,)))
         segment_id, added = self._segment(segment)
         number, label = self._annotation.markups.next_number(), "+" if positive else "-"
         prompt = Prompt(number, segment_id, position, positive, point=place, label=label)
@@ -95,14 +97,11 @@ class Annotator(TeachingLoop):
     ) -> Prompt:
         """Draw a box between two (column, row) of a slice; see ``box``."""
         check_position(self._grid(), position)
+        box = box_between(start, end)
+        self._keys.check_shown(position, Prompts(box=box))
         segment_id, added = self._segment(segment)
-        prompt = Prompt(
-            self._annotation.markups.next_number(),
-            segment_id,
-            position,
-            positive,
-            box=box_between(start, end),
-        )
+        number = self._annotation.markups.next_number()
+        prompt = Prompt(number, segment_id, position, positive, box=box)
         self._place("Box" if positive else "Negative box", prompt, added)
         return prompt
 

@@ -69,6 +69,10 @@ class Asking:
         """The numbers of the questions under way, oldest first."""
         return tuple(self._under_way)
 
+    def is_asking(self, segment_id: str) -> bool:
+        """Whether an answer about a segment is still to come."""
+        return any(question.key[0] == segment_id for question in self._under_way.values())
+
     def settle(self, key: WorkKey) -> bool:
         """Bring a slice to what its prompts ask for; whether it was written right now.
 
@@ -122,18 +126,12 @@ class Asking:
             self._client.release(answer.logits_id)
             self._ask(question.key, question.group)
             return None
-        position, window = question.key[1], question.window
-        mask = window.put_back(answer.mask, self._keys.size(position))
-        if (
-            near := self._nearer.for_mask(position, question.group.prompts, window, mask)
-        ) is not None:
-            self._client.release(answer.logits_id)
-            self._ask(question.key, question.group, near)
-            return None
+        window = question.window
+        mask = PackedMask.of(window.put_back(answer.mask, self._keys.size(question.key[1])))
         self._annotation.keep_answer(
             question.key,
             question.group,
-            Answer(PackedMask.of(mask), answer.logits_id, answer.score, window),
+            Answer(mask, answer.logits_id, answer.score, window),
         )
         return question if self.settle(question.key) else None
 
@@ -171,17 +169,18 @@ class Asking:
         groups = self._annotation.groups(question.key)
         return question.key in self._annotation.work and question.group in groups
 
-    def _ask(self, key: WorkKey, group: Group, near: Window | None = None) -> None:
+    def _ask(self, key: WorkKey, group: Group) -> None:
         if any((q.key, q.group) == (key, group) for q in self._under_way.values()):
             return
         if not self._client.running:
             self._client.start()
         position = key[1]
         refined = self._annotation.work[key].previous_for(group)
-        window = near or self._nearer.for_prompts(position, group.prompts, refined)
+        window = self._nearer.for_prompts(position, group.prompts, refined)
         pixels, pixels_key = self._keys.pixels(position, window), self._keys.key(position)
         shown_key = pixels_key if window == self._keys.window(position) else slice_key(pixels)
-        prompts = window.check_inside(group.prompts)
+        self._keys.check_shown(position, group.prompts)
+        prompts = window.seen_from_within(group.prompts)
         options = decode_options(self._annotation.session, key[0])
         ask = partial(self._client.decode, shown_key, prompts, pixels=lambda: pixels, **options)
         # Logits are of what the model was shown then.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
+from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import grid_of, normalisation_of, pixels_of
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import slicer
 
     from MedSAGaSlicerLib.engine.intensity import Normalisation
+    from MedSAGaSlicerLib.engine.prompts import Prompts
     from MedSAGaSlicerLib.engine.regions.window import Window
     from MedSAGaSlicerLib.worker.client import InferenceClient
     from MedSAGaSlicerLib.worker.events import Encoded
@@ -56,6 +58,20 @@ class SliceKeys:
     def window(self, position: SlicePosition) -> Window:
         """What of a slice the worker is shown."""
         return self.region.window(position.axis, self.size(position))
+
+    def check_shown(self, position: SlicePosition, prompts: Prompts) -> None:
+        """Refuse prompts on what the worker is not shown.
+
+        Raises:
+            InputError: they are outside the region; see also ``region``.
+        """
+        if not self.region.has_slice(position.axis, position.index):
+            msg = (
+                f"The slice {position.axis} {position.index} lies outside the region of interest. "
+                "Widen that, or take it off the annotation."
+            )
+            raise InputError(msg)
+        self.window(position).check_inside(prompts)
 
     def size(self, position: SlicePosition) -> tuple[int, int]:
         """(rows, columns) of the whole slice."""

@@ -23,7 +23,7 @@ Bounds = tuple[int, int | None]
 class RegionChoice:
     """How slices are shown to a model.
 
-    ``strategy`` is `AUTO` (the whole slice, and small objects once more from near), `WHOLE`,
+    ``strategy`` is `AUTO` (the whole slice, what is in small boxes from near), `WHOLE`,
     `TILES`, or `REGION`: then ``bounds`` are along i, j, k, as Python's slices have them. ``side``
     is that of tiles in pixels, None for the model's input.
     """

@@ -14,7 +14,7 @@ from MedSAGaSlicerLib.engine.regions.choice import AUTO, TILES, RegionChoice
 from MedSAGaSlicerLib.engine.regions.logits import to_pixels, to_slice, to_window
 from MedSAGaSlicerLib.engine.regions.plan import nearer_window
 from MedSAGaSlicerLib.engine.regions.tiles import Blend, tile_windows
-from MedSAGaSlicerLib.engine.regions.window import Window, window_of, window_of_box
+from MedSAGaSlicerLib.engine.regions.window import Window, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def looking(predictor: Any, choice: RegionChoice) -> Any:
 
 
 class RegionPredictor:
-    """Looks at small objects from near (`AUTO`), or at the slice in tiles (`TILES`).
+    """Looks at objects in small boxes from near (`AUTO`), or at the slice in tiles (`TILES`).
 
     Logits that it gives out, and takes, are of the whole slice.
     """
@@ -142,15 +142,9 @@ class RegionPredictor:
         if known is not None and all(known[1].has_point(point) for point in prompts.points):
             # A correction goes on where the answer that it corrects was found.
             return self._from_near(embedding, prompts, known[1], known[2])
-        whole = None
-        if prompts.box is not None:
-            inner: Window | None = window_of_box(prompts.box, embedding.size)
-        else:
-            whole = self._predictor.predict(embedding, prompts, previous)
-            inner = window_of(whole.mask)
-        window = nearer_window(inner, embedding.size, self.input_size)
-        if window is None or not _has_positive_points(window, prompts):
-            return whole or self._predictor.predict(embedding, prompts, previous)
+        window = nearer_window(prompts, embedding.size, self.input_size)
+        if window is None:
+            return self._predictor.predict(embedding, prompts, previous)
         if previous is not None:
             previous = self._to_window(embedding, window, previous)
         return self._from_near(embedding, prompts, window, previous)
@@ -231,11 +225,6 @@ class TaughtRegionPredictor(RegionPredictor):
             answer = model.predict_unprompted(self._part(embedding, window), *segment)
             blend.add(window, self._pixels(answer.logits, window.size))
         return self._blended(embedding, blend, self._pixels(whole.logits, size), whole)
-
-
-def _has_positive_points(window: Window, prompts: Prompts) -> bool:
-    pairs = zip(prompts.points, prompts.positive, strict=True)
-    return all(window.has_point(point) for point, positive in pairs if positive)
 
 
 def _box_of(window: Window) -> tuple[float, float, float, float]:
