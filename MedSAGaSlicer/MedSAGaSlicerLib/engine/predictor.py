@@ -22,8 +22,9 @@ from MedSAGaSlicerLib.engine.checkpoints import (
 )
 from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel
+from MedSAGaSlicerLib.engine.mask_prompt import mask_logits
 from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
-from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_mask
 from MedSAGaSlicerLib.errors import DependencyError, InputError
 
 Logits = npt.NDArray[np.float32]
@@ -122,7 +123,7 @@ class Predictor:
         ]
 
     def predict(
-        self, embedding: Embedding, prompts: Prompts, previous_logits: Logits | None = None
+        self, embedding: Embedding, prompts: Prompts, previous_logits: MaskPrompt | None = None
     ) -> Prediction:
         """Segment one object on an encoded slice.
 
@@ -132,7 +133,8 @@ class Predictor:
         Args:
             embedding: from a predictor with the same `encoder_key`; float16 or float32.
             prompts: in the slice's coordinates (column, row).
-            previous_logits: `logits` of an earlier prediction on this slice, to be corrected.
+            previous_logits: `logits` of an earlier prediction on this slice, to be corrected, or
+                the mask that is expected, bool (rows, columns) of the slice.
 
         Raises:
             InputError: there is nothing to go by, a prompt lies outside the slice, or embedding or
@@ -149,7 +151,7 @@ class Predictor:
         self,
         embedding: Embedding,
         prompts: Prompts,
-        previous_logits: Logits | None,
+        previous_logits: MaskPrompt | None,
         ambiguous: bool,
         learned: Tensor | None = None,
     ) -> Prediction:
@@ -171,7 +173,7 @@ class Predictor:
         self,
         embedding: Embedding,
         prompts: Prompts,
-        previous_logits: Logits | None,
+        previous_logits: MaskPrompt | None,
         frame: SliceFrame,
         ambiguous: bool,
         learned: Tensor | None,
@@ -185,7 +187,7 @@ class Predictor:
         if prompts.box is not None:
             box = self._rules.box(np.array(prompts.box, np.float64), frame)[None].to(self.device)
         sparse, dense = self.model.prompt_encoder(
-            points=points, boxes=box, masks=self._mask_prompt(previous_logits)
+            points=points, boxes=box, masks=self._mask_prompt(previous_logits, frame)
         )
         if learned is not None:
             sparse = torch.cat([sparse, learned[None]], dim=1)
@@ -203,14 +205,16 @@ class Predictor:
         features = np.array(embedding.features, np.float32)
         return torch.from_numpy(features)[None].to(self.device)
 
-    def _mask_prompt(self, logits: Logits | None) -> Tensor | None:
+    def _mask_prompt(self, logits: MaskPrompt | None, frame: SliceFrame) -> Tensor | None:
         if logits is None:
             return None
         side = self.model.logits_size
+        if is_mask(logits) and logits.shape == frame.size:
+            logits = mask_logits(logits, frame.scaled, self.input_size, side)
         if logits.shape != (side, side) or not np.isfinite(logits).all():
             msg = (
                 f"The earlier logits have the shape {logits.shape}; this model takes finite ones "
-                f"of ({side}, {side}), as `Prediction.logits` has them"
+                f"of ({side}, {side}), as `Prediction.logits` has them, or a mask of the slice"
             )
             raise InputError(msg)
         maps = torch.from_numpy(np.array(logits, np.float32))[None, None].to(self.device)
@@ -225,7 +229,7 @@ class Predictor:
             raise InputError(msg)
 
 
-def is_ambiguous(prompts: Prompts, previous_logits: Logits | None) -> bool:
+def is_ambiguous(prompts: Prompts, previous_logits: MaskPrompt | None) -> bool:
     """Whether it is a single positive point, which leaves open how much is meant."""
     alone = len(prompts.points) == 1 and prompts.box is None and previous_logits is None
     return alone and prompts.positive[0]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
 
 from MedSAGaSlicerLib.engine.geometry import Geometry, slice_size
 from MedSAGaSlicerLib.errors import InputError
@@ -11,6 +15,13 @@ from MedSAGaSlicerLib.errors import InputError
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 Color = tuple[float, float, float]
+MaskPrompt = NDArray[np.float32] | NDArray[np.bool_]
+"""An earlier answer's logits (h, w), or a mask (rows, columns) of the slice that is expected."""
+
+
+def is_mask(prompt: MaskPrompt) -> TypeGuard[NDArray[np.bool_]]:
+    """Whether a mask prompt is a mask, and no logits."""
+    return prompt.dtype == np.bool_
 
 
 @dataclass(frozen=True)

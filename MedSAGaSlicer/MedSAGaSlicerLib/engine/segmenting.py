@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from MedSAGaSlicerLib.engine.embedding import Embedding
     from MedSAGaSlicerLib.engine.predictor import Prediction
-    from MedSAGaSlicerLib.engine.prompts import SegmentPrompts
+    from MedSAGaSlicerLib.engine.prompts import MaskPrompt, SegmentPrompts
     from MedSAGaSlicerLib.engine.regions.window import Window
 
 EVERYWHERE: Final = RegionChoice()
@@ -44,7 +44,7 @@ class SlicePredictor(Protocol):
         self,
         embedding: Embedding,
         prompts: Prompts,
-        previous_logits: NDArray[np.float32] | None = None,
+        previous_logits: MaskPrompt | None = None,
     ) -> Prediction:
         """The mask of the prompted object on an embedded slice."""
 

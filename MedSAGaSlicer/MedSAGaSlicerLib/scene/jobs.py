@@ -270,9 +270,12 @@ class Jobs:
         return any(job.heed(event) for job in self.running)
 
     def step(self) -> None:
-        """Let all jobs go on for some milliseconds."""
-        for job in self.running:
-            job.step()
+        """Let the job whose turn it is go on for some milliseconds.
+
+        One after the other: what two wrote by turns could not be undone one by one.
+        """
+        if self.running:
+            self.running[0].step()
         self.running = [job for job in self.running if job.running]
 
     def stop(self, message: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from MedSAGaSlicerLib.engine.embedding import Embedding
-from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_mask
 from MedSAGaSlicerLib.engine.regions.choice import AUTO, TILES, RegionChoice
 from MedSAGaSlicerLib.engine.regions.logits import to_pixels, to_slice, to_window
 from MedSAGaSlicerLib.engine.regions.plan import nearer_window
@@ -49,7 +49,7 @@ class Sighted(Protocol):
         """Embed a slice, or a part of one."""
 
     def predict(
-        self, embedding: Embedding, prompts: Prompts, previous_logits: Logits | None = None
+        self, embedding: Embedding, prompts: Prompts, previous_logits: MaskPrompt | None = None
     ) -> Prediction:
         """The mask of the prompted object."""
 
@@ -120,7 +120,7 @@ class RegionPredictor:
         return [self.encode(pixels) for pixels in slices]
 
     def predict(
-        self, embedding: Embedding, prompts: Prompts, previous_logits: Logits | None = None
+        self, embedding: Embedding, prompts: Prompts, previous_logits: MaskPrompt | None = None
     ) -> Prediction:
         """The mask of the prompted object, on the whole slice.
 
@@ -136,7 +136,7 @@ class RegionPredictor:
         return self._nearer(embedding, prompts, previous_logits)
 
     def _nearer(
-        self, embedding: SliceEmbedding, prompts: Prompts, previous: Logits | None
+        self, embedding: SliceEmbedding, prompts: Prompts, previous: MaskPrompt | None
     ) -> Prediction:
         known = None if previous is None else embedding.answers.get(id(previous))
         if known is not None and all(known[1].has_point(point) for point in prompts.points):
@@ -150,7 +150,11 @@ class RegionPredictor:
         return self._from_near(embedding, prompts, window, previous)
 
     def _from_near(
-        self, embedding: SliceEmbedding, prompts: Prompts, window: Window, previous: Logits | None
+        self,
+        embedding: SliceEmbedding,
+        prompts: Prompts,
+        window: Window,
+        previous: MaskPrompt | None,
     ) -> Prediction:
         part = self._part(embedding, window)
         near = self._predictor.predict(part, window.seen_from_within(prompts), previous)
@@ -170,9 +174,14 @@ class RegionPredictor:
             embedding.parts.popitem(last=False)
         return embedding.parts[window]
 
-    def _to_window(self, embedding: SliceEmbedding, window: Window, logits: Logits) -> Logits:
+    def _to_window(
+        self, embedding: SliceEmbedding, window: Window, logits: MaskPrompt
+    ) -> MaskPrompt:
+        if is_mask(logits):
+            return window.cut(logits)
         size, extent = embedding.size, self._predictor.extent
-        return to_window(logits, extent(size), size, window, extent(window.size))
+        given = cast("Logits", logits)
+        return to_window(given, extent(size), size, window, extent(window.size))
 
     def _tiled(self, embedding: SliceEmbedding, prompts: Prompts, whole: Prediction) -> Prediction:
         """The whole slice's answer made finer, tile by tile, where the object is."""

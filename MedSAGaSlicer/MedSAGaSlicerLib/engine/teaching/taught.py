@@ -11,7 +11,7 @@ import torch
 
 from MedSAGaSlicerLib.engine.finishing.evidence import Finding, weigh
 from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor, is_ambiguous
-from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TaughtPredictor(Predictor):
         self,
         embedding: Embedding,
         prompts: Prompts,
-        previous_logits: Logits | None = None,
+        previous_logits: MaskPrompt | None = None,
         segment: str | None = None,
     ) -> Prediction:
         """As `Predictor.predict`, knowing which segment is meant.
@@ -79,7 +79,7 @@ class TaughtPredictor(Predictor):
         Args:
             embedding: from this predictor, or from its base if they share the encoder.
             prompts: in the slice's coordinates (column, row).
-            previous_logits: of an earlier prediction on this slice, to be corrected.
+            previous_logits: as there.
             segment: one it was taught; may be left out if it was taught just one.
 
         Raises:
@@ -174,7 +174,7 @@ class TaughtSegment:
         return self._taught.encode(pixels)
 
     def predict(
-        self, embedding: Embedding, prompts: Prompts, previous_logits: Logits | None = None
+        self, embedding: Embedding, prompts: Prompts, previous_logits: MaskPrompt | None = None
     ) -> Prediction:
         """As `TaughtPredictor.predict` for the segment."""
         return self._taught.predict(embedding, prompts, previous_logits, self._segment)

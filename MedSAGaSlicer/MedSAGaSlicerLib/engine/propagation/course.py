@@ -1,0 +1,275 @@
+"""The way of one segment through the slices along one axis, without a model and without a volume.
+
+A course starts from slices that are known and goes outward, and from both sides towards the middle
+between two of them. Whoever drives it looks at ``wanted``, gets a ``question`` for a slice, has a
+model answer its parts, and hands the answers to ``take``, in any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from MedSAGaSlicerLib.engine.propagation.shapes import between, is_blank
+from MedSAGaSlicerLib.engine.propagation.steps import Found, Known, Question
+from MedSAGaSlicerLib.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from MedSAGaSlicerLib.engine.propagation.guides import Guide
+    from MedSAGaSlicerLib.engine.propagation.shapes import Mask
+    from MedSAGaSlicerLib.engine.propagation.steps import Answer, Pixels
+
+DIRECTIONS: Final = ("both", "forward", "back")
+
+# Slices in a row that show nothing and are passed over, such as one that is missing in a scan.
+_MOST_BLANK: Final = 2
+
+
+class _Front:
+    """One end that moves: the last slice known, and slices passed over since.
+
+    ``at`` is where it is, ``known`` what it goes by; ``live`` until it stops.
+    """
+
+    def __init__(self, known: Known, step: int) -> None:
+        self.known, self.step = known, step
+        self.at = known.index
+        self.blank: list[int] = []
+        self.live = bool(known.mask.any())
+        self.asked: int | None = None
+
+    @property
+    def next(self) -> int:
+        return self.at + self.step
+
+
+class _Span:
+    """Slices between two known ones, or from one to where the volume ends.
+
+    ``first`` and ``last`` are the outermost slices to be found.
+    """
+
+    def __init__(self, first: int, last: int, low: Known | None, high: Known | None) -> None:
+        self.first, self.last = first, last
+        self.up = None if low is None else _Front(low, 1)
+        self.down = None if high is None else _Front(high, -1)
+
+    @property
+    def slices(self) -> range:
+        return range(self.first, self.last + 1)
+
+    @property
+    def fronts(self) -> list[_Front]:
+        return [front for front in (self.up, self.down) if front is not None]
+
+    def other(self, front: _Front) -> _Front | None:
+        """The front on the other side, if there is one."""
+        return self.down if front is self.up else self.up
+
+    def room(self, front: _Front) -> bool:
+        """Whether the front's next slice is still free."""
+        other = self.other(front)
+        if front.next not in self.slices:
+            return False
+        if other is None:
+            return True
+        edge = other.at if other.asked is None else other.asked
+        return (edge - front.next) * front.step > 0
+
+    def sides(self, front: _Front) -> tuple[Known, ...]:
+        """What is known on this side, and on the other if that goes on towards here."""
+        other = self.other(front)
+        if other is None or not other.live:
+            return (front.known,)
+        return (front.known, other.known)
+
+
+class Course:
+    """Finds the slices of one segment from those that are known.
+
+    Attributes:
+        wanted: the slices about which a question can be asked now.
+        passed: the slices that were given up: nothing was found there.
+    """
+
+    def __init__(
+        self,
+        anchors: Mapping[int, Mask],
+        reach: range,
+        guide: Guide,
+        look: Callable[[int], Pixels],
+        *,
+        direction: str = "both",
+    ) -> None:
+        """Ready to be asked.
+
+        Args:
+            anchors: masks (rows, columns) of the known slices, by index; empty ones are walls.
+            reach: the slices that may be found.
+            guide: how it is found; see `guides`.
+            look: a slice's normalised pixels.
+            direction: "both", "forward" (rising indices only) or "back".
+
+        Raises:
+            InputError: the direction is unknown, or no known slice shows anything.
+        """
+        if direction not in DIRECTIONS:
+            msg = f"The direction {direction!r} is unknown; choose one of {', '.join(DIRECTIONS)}."
+            raise InputError(msg)
+        if not any(mask.any() for mask in anchors.values()):
+            msg = "There is nothing to go on from: prompt or confirm a slice that shows the object."
+            raise InputError(msg)
+        self._guide, self._look = guide, look
+        self._way = {"both": (1, -1), "forward": (1,), "back": (-1,)}[direction]
+        self._known = {index: anchors[index] for index in sorted(anchors)}
+        self._questions: dict[int, tuple[Question, _Span, _Front]] = {}
+        spans = list(self._cut(reach))
+        self._spans = [s for s in spans if any(self._moves(front) for front in s.fronts)]
+        self.passed = [n for s in spans if self._is_behind_wall(s) for n in s.slices]
+        self._settled = len(self.passed)
+        self._total = self._settled + sum(len(span.slices) for span in self._spans)
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        """The slices about which ``question`` may be called now."""
+        return tuple(dict.fromkeys(front.next for _, front in self._ready()))
+
+    @property
+    def ended(self) -> bool:
+        """Whether all is found or given up."""
+        return not self._spans
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Slices settled, and slices in all."""
+        return self._settled, self._total
+
+    def ahead(self, count: int) -> tuple[int, ...]:
+        """The slices that will probably be asked about next, nearest first."""
+        runs = []
+        for span in self._spans:
+            for front in (f for f in span.fronts if self._moves(f)):
+                start = front.asked if front.asked is not None else front.at
+                run = [start + front.step * n for n in range(1, count + 1)]
+                runs.append([n for n in run if n in span.slices])
+        longest = max((len(run) for run in runs), default=0)
+        order = [run[n] for n in range(longest) for run in runs if n < len(run)]
+        return tuple(dict.fromkeys(order))[:count]
+
+    def question(self, index: int) -> Question:
+        """What to ask about a slice that is ``wanted``; to be answered by ``take``.
+
+        Raises:
+            InputError: the slice cannot be read.
+        """
+        span, front = next((s, f) for s, f in self._ready() if f.next == index)
+        pixels = self._look(index)
+        for side in span.fronts:
+            if side.known.pixels is None:
+                side.known = replace(side.known, pixels=self._look(side.known.index))
+        blank = is_blank(pixels) and not is_blank(_pixels(front.known))
+        question = self._guide.ask(index, span.sides(front), pixels, blank=blank)
+        front.asked = index
+        self._questions[index] = (question, span, front)
+        return question
+
+    def take(self, index: int, answers: Sequence[Answer]) -> list[Found]:
+        """Use the answers to a question's parts, in their order; what is settled by that."""
+        question, span, front = self._questions.pop(index)
+        front.asked = None
+        found: list[Found] = []
+        if question.blank and len(front.blank) < _MOST_BLANK:
+            front.blank.append(index)
+            front.at = index
+        else:
+            closed = span.up is not None and span.down is not None
+            verdict = self._guide.judge(question, answers, between=closed)
+            if verdict is None or question.blank:
+                self._stop(front)
+            else:
+                found = [*self._bridged(front, verdict), verdict]
+                origin = front.known.origin
+                front.known = Known(index, verdict.mask, question.pixels, origin)
+                front.at, front.blank = index, []
+        self._settled += len(found)
+        return [*found, *self._close(span)]
+
+    def _cut(self, reach: range) -> Iterator[_Span]:
+        """The spans between the known slices and at both ends."""
+        inside = [index for index in self._known if index in reach]
+        ends = [reach.start - 1, *inside, reach.stop]
+        for low, high in pairwise(ends):
+            sides = [
+                Known(n, self._known[n]) if n in self._known and self._known[n].any() else None
+                for n in (low, high)
+            ]
+            if high - low > 1:
+                yield _Span(low + 1, high - 1, sides[0], sides[1])
+
+    def _is_behind_wall(self, span: _Span) -> bool:
+        """Whether a span lies in the direction of a slice that shows something, out of reach."""
+        shown = [index for index, mask in self._known.items() if mask.any()]
+        after = 1 in self._way and any(index < span.first for index in shown)
+        before = -1 in self._way and any(index > span.last for index in shown)
+        return not span.fronts and (after or before)
+
+    def _ready(self) -> Iterator[tuple[_Span, _Front]]:
+        for span in self._spans:
+            for front in span.fronts:
+                if front.asked is None and self._moves(front) and span.room(front):
+                    yield span, front
+
+    def _moves(self, front: _Front) -> bool:
+        return front.live and front.step in self._way
+
+    def _close(self, span: _Span) -> list[Found]:
+        """Take a span in which nothing moves any more off the list; what it has left over."""
+        waiting = any(front.asked is not None for front in span.fronts)
+        if waiting or any(self._moves(f) and span.room(f) for f in span.fronts):
+            return []
+        if span not in self._spans:
+            return []
+        self._spans.remove(span)
+        found = self._joined(span)
+        low = span.first if span.up is None else span.up.at + 1
+        high = span.last if span.down is None else span.down.at - 1
+        self.passed += range(low, high + 1)
+        self._settled += max(0, high + 1 - low) + len(found)
+        return found
+
+    def _joined(self, span: _Span) -> list[Found]:
+        """Blank slices on which two fronts met, filled from both sides; others are given up."""
+        up, down = span.up, span.down
+        blank = sorted(index for front in span.fronts for index in front.blank)
+        if not blank:
+            return []
+        met = up is not None and down is not None and up.live and down.live
+        if met and up is not None and down is not None and down.at - up.at <= 1:
+            return [self._filled(index, up.known, down.known) for index in blank]
+        self.passed += blank
+        self._settled += len(blank)
+        return []
+
+    def _stop(self, front: _Front) -> None:
+        front.live = False
+        # What was passed over on the way to nothing is nothing.
+        self.passed += front.blank
+        self._settled += len(front.blank)
+        front.blank = []
+
+    def _bridged(self, front: _Front, verdict: Found) -> list[Found]:
+        there = Known(verdict.index, verdict.mask)
+        return [self._filled(index, front.known, there) for index in front.blank]
+
+    @staticmethod
+    def _filled(index: int, one: Known, other: Known) -> Found:
+        weight = (index - one.index) / (other.index - one.index)
+        return Found(index, between(one.mask, other.mask, weight))
+
+
+def _pixels(known: Known) -> Pixels:
+    assert known.pixels is not None  # noqa: S101 - looked at before
+    return known.pixels
