@@ -10,6 +10,7 @@ from MedSAGaSlicerLib.engine.teaching.events import (
     Finished,
     Prepared,
     Progress,
+    RoomWanted,
     Started,
     Stopped,
     Validated,
@@ -153,6 +154,8 @@ class TeachingJob:
             self.curve = [point for point in self.curve if point.step <= event.done]
             self.fraction = event.done / event.steps
             self._inference.pause_prefetch(paused=event.device == "cpu")
+        elif isinstance(event, RoomWanted):
+            self._give_way()
         elif isinstance(event, Prepared):
             self.seconds_left = None
         elif isinstance(event, Progress):
@@ -179,7 +182,12 @@ class TeachingJob:
         full = failed.kind == "memory" and self._device.startswith("cuda")
         if not full or self._home_device is not None:
             return False
-        self._home_device = self._inference.device
-        self._inference.use_device("cpu")
+        self._give_way()
         self._client.start(self.lesson)
         return True
+
+    def _give_way(self) -> None:
+        """Answer prompts on the CPU until the lesson's end."""
+        if self._home_device is None:
+            self._home_device = self._inference.device
+            self._inference.use_device("cpu")

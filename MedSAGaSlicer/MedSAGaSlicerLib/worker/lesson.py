@@ -45,16 +45,16 @@ def give(order: dict[str, Any], stop: Callable[[], bool]) -> Iterator[Event]:
     """Do what a "teach" frame asks for; imports torch.
 
     Raises:
-        MedSAGaError, OSError: see ``engine.teaching.loop.train``.
+        MedSAGaError, OSError: see ``engine.teaching.careful.teach``.
     """
-    from MedSAGaSlicerLib.engine.teaching.loop import train
+    from MedSAGaSlicerLib.engine.teaching.careful import teach
 
     examples = read_examples(Path(order["examples"]))
     threads = order["threads"] or default_threads()
     base = function_of(order["predictor"])(order["model"], device=order["device"], threads=threads)
     cache = order["cache"]
     folder = Path(cache["folder"]) if cache["folder"] else default_folder()
-    yield from train(
+    yield from teach(
         TeachingConfig.from_dict(order["config"]),
         examples,
         base,

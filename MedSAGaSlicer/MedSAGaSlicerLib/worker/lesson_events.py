@@ -8,10 +8,13 @@ from typing import Final
 from MedSAGaSlicerLib.engine.teaching.events import (
     Event,
     Finished,
+    Planned,
     Prepared,
     Progress,
+    RoomWanted,
     Saved,
     Started,
+    SteppedDown,
     Stopped,
     Validated,
 )
@@ -41,7 +44,18 @@ LessonEvent = Event | Restarted | Failed
 
 _TYPES: Final[dict[str, type[Event]]] = {
     kind.__name__.lower(): kind
-    for kind in (Started, Prepared, Progress, Validated, Saved, Stopped, Finished)
+    for kind in (
+        Planned,
+        RoomWanted,
+        SteppedDown,
+        Started,
+        Prepared,
+        Progress,
+        Validated,
+        Saved,
+        Stopped,
+        Finished,
+    )
 }
 
 

@@ -8,6 +8,48 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Planned:
+    """How a lesson will be given, before it begins.
+
+    ``peak`` bytes and ``seconds`` are predicted; ``free`` bytes were there, None if not known.
+    ``why`` is a sentence for people.
+    """
+
+    method: str
+    device: str
+    peak: int
+    free: int | None
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True)
+class RoomWanted:
+    """The device has ``free`` bytes, ``peak`` are wanted: who holds some of it may give way.
+
+    The lesson waits some seconds for that, and goes on in either case.
+    """
+
+    device: str
+    peak: int
+    free: int | None
+
+
+@dataclass(frozen=True)
+class SteppedDown:
+    """Memory ran out: the lesson goes on by leaner settings, or begins anew by a leaner method.
+
+    ``at_once`` objects have their gradients computed together. ``why`` is a sentence for people.
+    """
+
+    method: str
+    at_once: int
+    former_method: str
+    former_at_once: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Started:
     """A lesson begins, or goes on after ``done`` steps.
 
@@ -86,4 +128,15 @@ class Finished:
     report: dict[str, Any]
 
 
-Event = Started | Prepared | Progress | Validated | Saved | Stopped | Finished
+Event = (
+    Planned
+    | RoomWanted
+    | SteppedDown
+    | Started
+    | Prepared
+    | Progress
+    | Validated
+    | Saved
+    | Stopped
+    | Finished
+)

@@ -15,7 +15,14 @@ from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.regions.examples import as_tiles
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import check_adapter_path
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
-from MedSAGaSlicerLib.engine.teaching.events import Event, Finished, Prepared, Validated
+from MedSAGaSlicerLib.engine.teaching.events import (
+    Event,
+    Finished,
+    Planned,
+    Prepared,
+    SteppedDown,
+    Validated,
+)
 from MedSAGaSlicerLib.engine.teaching.events import Progress as Step
 from MedSAGaSlicerLib.engine.teaching.shots import draw_examples, only_cases
 from MedSAGaSlicerLib.errors import TeachingError
@@ -62,12 +69,12 @@ def teach_folders(
     region = region.for_input(predictor.input_size)
     config, examples = replace(config, region=str(region)), as_tiles(examples, region)
     # Here, not above: before the files are known to be fit, nobody waits for torch.
-    from MedSAGaSlicerLib.engine.teaching.loop import train
+    from MedSAGaSlicerLib.engine.teaching.careful import teach
 
     work = output.with_name(f".{output.name}.lesson")
     cache = EmbeddingCache(work / "embeddings")
     report: dict[str, Any] | None = None
-    events = train(config, examples, predictor, output, base_name=model, cache=cache, work=work)
+    events = teach(config, examples, predictor, output, base_name=model, cache=cache, work=work)
     for event in events:
         tell(event, progress)
         if isinstance(event, Finished):
@@ -100,7 +107,12 @@ def lesson_lines(report: dict[str, Any]) -> list[str]:
 
 def tell(event: Event, progress: Progress) -> None:
     """Show an event of a lesson as progress."""
-    if isinstance(event, Prepared):
+    if isinstance(event, Planned):
+        needs = f"about {event.seconds:.0f} s, {event.peak / (1 << 30):.1f} GiB"
+        progress(0, 0, f"teaching by {event.method}: {needs}")
+    elif isinstance(event, SteppedDown):
+        progress(0, 0, f"memory ran out: on by {event.method}, {event.at_once} at once")
+    elif isinstance(event, Prepared):
         progress(event.done, event.total, "looking at slices")
     elif isinstance(event, Step):
         progress(event.step, event.steps, f"learning, Dice {event.dice:.2f}")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.examples import ExampleSet, Place
     from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 
+_MANNERS: Final = ("save_every", "at_once")
+"""Settings with which a lesson may go on otherwise than it began."""
 FORMAT: Final = 1
 _FILE: Final = "state.safetensors"
 
@@ -59,7 +61,7 @@ def lesson_name(
     It may do so on another device, whose last digits differ.
     """
     state = hashlib.sha256()
-    settings = {k: v for k, v in config.to_dict().items() if k != "save_every"}
+    settings = {k: v for k, v in config.to_dict().items() if k not in _MANNERS}
     about = [FORMAT, __version__, settings, held_out, base, list(examples.segments)]
     state.update(json.dumps(about, sort_keys=True).encode())
     for example in examples.examples:

@@ -1,0 +1,117 @@
+"""A lesson in the memory there is: planned before it begins, made leaner when memory runs out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from MedSAGaSlicerLib.engine.teaching.choice import Machine, choose, leaner, outlook
+from MedSAGaSlicerLib.engine.teaching.config import AUTO, TeachingConfig
+from MedSAGaSlicerLib.engine.teaching.events import Event, Planned, RoomWanted, SteppedDown
+from MedSAGaSlicerLib.engine.teaching.loop import train
+from MedSAGaSlicerLib.engine.teaching.machine_speed import free_bytes, machine_speed
+from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
+from MedSAGaSlicerLib.engine.teaching.planning import settled
+from MedSAGaSlicerLib.errors import MemoryShortageError
+
+if TYPE_CHECKING:
+    from MedSAGaSlicerLib.engine.examples import ExampleSet
+    from MedSAGaSlicerLib.engine.predictor import Predictor
+
+_ROOM_SECONDS: Final = 15.0
+_LOOK_SECONDS: Final = 0.1
+
+
+def teach(
+    config: TeachingConfig,
+    examples: ExampleSet,
+    base: Predictor,
+    output: Path,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    room_seconds: float = _ROOM_SECONDS,
+    **options: Any,
+) -> Iterator[Event]:
+    """`loop.train` by the planner's choice for `auto`; arguments and errors are the same.
+
+    When memory runs out, it first asks for room on a graphics card (`RoomWanted`), then goes on
+    with fewer objects at once, and then, for `auto` alone, by a leaner method (`SteppedDown`). Who
+    asked for a method gets that one or an error.
+
+    Args:
+        config: the settings.
+        examples: all confirmed slices.
+        base: the model to be taught.
+        output: the adapter folder to write.
+        stop: asked after each event.
+        room_seconds: how long to wait for others to give way on a graphics card.
+        options: the others of `train`.
+
+    Raises:
+        MemoryShortageError: the leanest settings need more memory than there is.
+    """
+    slices, device = len(examples.examples), base.device.type
+    cost = cost_of(base.model.family)
+    machine = Machine(device, free_bytes(base.device), machine_speed(base.device))
+    chosen, why = choose(cost, _open(config, base), slices, machine)
+    expected = outlook(cost, chosen, slices, machine, chosen.method)
+    yield Planned(
+        chosen.method, str(base.device), expected.peak, machine.free, expected.seconds or 0.0, why
+    )
+    asked = False
+    if device != "cpu" and expected.fits is False:
+        asked = True
+        yield RoomWanted(str(base.device), expected.peak, machine.free)
+        _wait_for_room(base.device, expected.peak, room_seconds, stop)
+    while True:
+        try:
+            yield from train(chosen, examples, base, output, stop=stop, **options)
+        except MemoryShortageError as error:
+            reason = str(error)
+            if device == "cpu" or asked:
+                auto = config.method == AUTO
+                next_one = leaner(cost, chosen, slices, device, may_change_method=auto)
+                if next_one is None:
+                    raise
+            else:
+                next_one = chosen
+        else:
+            return
+        _give_back(base.device)
+        if next_one is chosen:
+            asked = True
+            yield RoomWanted(str(base.device), expected.peak, free_bytes(base.device))
+            _wait_for_room(base.device, expected.peak, room_seconds, stop)
+            continue
+        yield SteppedDown(next_one.method, next_one.at_once, chosen.method, chosen.at_once, reason)
+        chosen = next_one
+
+
+def _open(config: TeachingConfig, base: Predictor) -> TeachingConfig:
+    """The settings settled for the model, but for the method."""
+    known = settled(config, base.model)
+    if config.method != AUTO:
+        return known
+    # What depends on the method stays open until that is known.
+    return replace(known, method=AUTO, encoder_rate=config.encoder_rate, rank=config.rank)
+
+
+def _wait_for_room(
+    device: torch.device, wanted: int, seconds: float, stop: Callable[[], bool]
+) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stop():
+        free = free_bytes(device)
+        if free is None or free >= wanted:
+            return
+        time.sleep(_LOOK_SECONDS)
+
+
+def _give_back(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -1,0 +1,127 @@
+"""How long a lesson will take: from a model's operations and a machine's speed, without torch.
+
+How fast a machine is, `machine_speed` measures in a moment by one product of matrices; how much of
+that encoders and decoders reach, was measured (`Testing/benchmark/bench_plan.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from MedSAGaSlicerLib.engine.teaching.memory_plan import Circumstances
+from MedSAGaSlicerLib.engine.teaching.model_costs import ModelCost
+
+_ENCODER_PART: Final = 0.62
+_DECODER_PART: Final = 0.42
+# What a pass of the decoder takes however small it is: some hundred small operations.
+_DECODE_SECONDS: Final = 0.006
+_BACKWARD: Final = 2.0
+_BACKWARD_FROZEN: Final = 1.2
+_UPDATE_SPEED: Final = 25.0
+_PROMPT_SETS: Final = 11
+"""Answers by which a slice kept aside is measured: clicks, boxes, and without prompts."""
+_LOCATORS: Final = 3
+_LOCATOR_WIDTH: Final = 64
+_START_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a machine does in a second.
+
+    Attributes:
+        operations: floating-point, in products of large matrices.
+        overhead: seconds of a hundred small operations that wait for each other, as parts of what
+            they take on the CPU that the figures come from.
+    """
+
+    operations: float
+    overhead: float = 1.0
+
+
+@dataclass(frozen=True)
+class TimePlan:
+    """Seconds of a lesson.
+
+    Attributes:
+        preparing: encoding views before the first step.
+        step: of one that changes the model.
+        steps: all of them, the head start's too.
+        measuring: before and after, on the slices kept aside.
+    """
+
+    preparing: float
+    step: float
+    steps: float
+    measuring: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return _START_SECONDS + self.preparing + self.steps + self.measuring
+
+
+def plan_time(cost: ModelCost, method: str, given: Circumstances, speed: Speed) -> TimePlan:
+    """How long a lesson by this method takes."""
+    encode = cost.operations / (speed.operations * _ENCODER_PART)
+    decode = _decode(cost, given, speed)
+    taught = given.slices - given.held_out
+    measured = given.held_out * _PROMPT_SETS * 2 * (_DECODE_SECONDS * speed.overhead + decode)
+    # The base's embedding serves both times only if the encoder stays.
+    encodes = given.held_out * (1 if method == "decoder" else 2)
+    step = given.batch * _encoding(cost, method, given, speed) + _rounds(cost, given, speed)
+    step += _update(cost, method, given, speed)
+    head = _locating(cost, given.guesses, speed)
+    return TimePlan(
+        preparing=taught * given.views * encode,
+        step=step,
+        steps=given.head_steps * head + (given.steps - given.head_steps) * step,
+        measuring=measured + encodes * encode,
+    )
+
+
+def _decode(cost: ModelCost, given: Circumstances, speed: Speed) -> float:
+    """One object's operations, without what a pass takes anyway."""
+    return cost.decoder_operations / (speed.operations * _DECODER_PART)
+
+
+def _encoding(cost: ModelCost, method: str, given: Circumstances, speed: Speed) -> float:
+    """One view with gradients: blocks run twice, since they are checkpointed, and backwards."""
+    if method == "decoder":
+        return 0.0
+    units = cost.top if method == "late" else cost.units
+    longer = given.device != "cpu"
+    once = sum(unit.operations + longer * unit.operations_longer for unit in units)
+    frozen = method in ("lora", "adapter")
+    operations = once * (2 + (_BACKWARD_FROZEN if frozen else _BACKWARD))
+    if method != "late":
+        operations += cost.ends_operations * (1 + (0.5 if frozen else _BACKWARD))
+    return operations / (speed.operations * _ENCODER_PART)
+
+
+def _rounds(cost: ModelCost, given: Circumstances, speed: Speed) -> float:
+    """The prompts of a step, forwards and backwards, one pass for those computed together."""
+    passes = (given.rounds + 1) / 2 + 0.6
+    one = given.batch * _decode(cost, given, speed) * (1 + _BACKWARD)
+    parts = -(-given.batch // given.at_once)
+    overhead = parts * 2.5 * _DECODE_SECONDS * speed.overhead
+    return passes * (one + overhead)
+
+
+def _locating(cost: ModelCost, count: int, speed: Speed) -> float:
+    """The locators on so many embeddings, forwards and backwards."""
+    weights = 2 * cost.channels * _LOCATOR_WIDTH + 20 * _LOCATOR_WIDTH**2
+    operations = 2.0 * cost.grid**2 * weights * (1 + _BACKWARD) * _LOCATORS * count
+    overhead = _LOCATORS * 2 * _DECODE_SECONDS * speed.overhead
+    return operations / (speed.operations * _ENCODER_PART) + overhead
+
+
+def _update(cost: ModelCost, method: str, given: Circumstances, speed: Speed) -> float:
+    """The optimiser's share, which passes over all that learns some times."""
+    trained = cost.decoder_parameters
+    if method in ("full", "galore"):
+        trained += cost.encoder_parameters
+    elif method == "late":
+        trained += sum(unit.parameters for unit in cost.top)
+    return _UPDATE_SPEED * 4 * trained / speed.operations
