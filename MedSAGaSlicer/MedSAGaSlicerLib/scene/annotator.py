@@ -13,7 +13,7 @@ from MedSAGaSlicerLib.scene.placing import box_between, slice_of_both
 from MedSAGaSlicerLib.scene.prompt_groups import Prompt
 from MedSAGaSlicerLib.scene.segments import segment_id_of, segment_ids
 from MedSAGaSlicerLib.scene.slices import SlicePosition, check_position, locate
-from MedSAGaSlicerLib.scene.teaching_loop import TeachingLoop
+from MedSAGaSlicerLib.scene.volume_jobs import VolumeJobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.scene.session import WorkKey
 
 
-class Annotator(TeachingLoop):
+class Annotator(VolumeJobs):
     """Annotates one volume in one segmentation, asking a worker for masks.
 
     Calls return at once; masks are written when their answers come, from ``poll``, which a panel

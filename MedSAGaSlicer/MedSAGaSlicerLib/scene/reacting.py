@@ -17,7 +17,7 @@ from MedSAGaSlicerLib.scene.events import (
 from MedSAGaSlicerLib.scene.segments import segment_ids
 from MedSAGaSlicerLib.scene.slices import shown_slice
 from MedSAGaSlicerLib.scene.volumes import grid_of
-from MedSAGaSlicerLib.worker.events import Decoded, Encoded, Failed
+from MedSAGaSlicerLib.worker.events import Decoded, Encoded, Failed, Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -76,7 +76,7 @@ class Reactions:
             elif isinstance(event, Failed):
                 self._asking.give_up(event.request)
                 news.append(Problem(event.message, event.kind))
-            else:
+            elif not isinstance(event, Found):
                 news.append(event)
         return news
 

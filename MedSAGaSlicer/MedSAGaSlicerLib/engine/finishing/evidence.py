@@ -16,6 +16,9 @@ STEPS: Final = 16
 SUREST: Final = 127
 """The largest evidence, for a segment or, negative, against it: a logit of almost 8."""
 
+# A logit of 4. With more, a confirmed slice would overrule what is plainly seen on the next one.
+_CERTAIN: Final = 4 * STEPS
+
 # Where the model is this sure it adds nothing: thousands of pixels of plain background would.
 _SURE_ENOUGH: Final = 0.05
 
@@ -46,8 +49,8 @@ def weigh(logits: NDArray[np.floating]) -> NDArray[np.int8]:
 
 
 def certain(masks: NDArray[np.bool_]) -> NDArray[np.int8]:
-    """Evidence of what a person has confirmed."""
-    return np.where(masks, np.int8(SUREST), np.int8(-SUREST))
+    """Evidence of what a person has confirmed: as much as a model has that is sure."""
+    return np.where(masks, np.int8(_CERTAIN), np.int8(-_CERTAIN))
 
 
 def compete(evidence: NDArray[np.int8]) -> NDArray[np.uint8]:

@@ -1,0 +1,330 @@
+"""Finishing a volume by a taught model that finds the bright ball, and what to review then."""
+
+import numpy as np
+import pytest
+from fake_lesson import leave_adapter
+from harness.fake_client import FakeClient, draw
+
+from MedSAGaSlicerLib.engine.finishing.evidence import Finding
+from MedSAGaSlicerLib.engine.finishing.settings import FinishSettings
+from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.errors import InputError, WorkerError
+from MedSAGaSlicerLib.scene.annotator import Annotator
+from MedSAGaSlicerLib.scene.segments import read_slice, write_slice
+from MedSAGaSlicerLib.scene.slices import SlicePosition
+from MedSAGaSlicerLib.scene.volumes import grid_of, voxels_of
+from MedSAGaSlicerLib.worker.events import Failed, Found
+
+
+class FinderClient(FakeClient):
+    """Finds what is bright as "tumour", and, less surely, everything as "liver".
+
+    ``unsure`` are numbers of answers with weak evidence, ``fails`` of those that fail.
+    """
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.found, self.unsure, self.fails = [], (), ()
+
+    def decode(self, key, prompts, *, taught=None, **options):
+        return super().decode(key, prompts, **options)
+
+    def find(self, key, adapter, segments, *, pixels):
+        seen, number = pixels(), self._next()
+        strength = 2 if len(self.found) in self.unsure else 64
+        planes = {"tumour": np.where(seen > 128, strength, -strength)}
+        planes["liver"] = np.full(seen.shape, 32)
+        evidence = np.stack([planes[name] for name in segments]).astype(np.int8)
+        pooled = np.array([float(seen.mean()), float(seen.std())], np.float32)
+        event = Found(number, key, Finding(evidence, (0.9,) * len(segments), pooled), 1.0)
+        if len(self.found) in self.fails:
+            event = Failed(number, "input", "The adapter cannot be read.")
+        self.found.append((adapter, tuple(segments)))
+        self._waiting.append((self.delay, event))
+        return number
+
+
+@pytest.fixture
+def client():
+    return FinderClient()
+
+
+@pytest.fixture
+def annotator(volume, segmentation, client):
+    annotator = Annotator(volume, segmentation, client)
+    yield annotator
+    if annotator.closed is None:
+        annotator.close()
+
+
+@pytest.fixture
+def taught(annotator, tmp_path):
+    leave_adapter(tmp_path / "taught", segments=("tumour", "liver"))
+    annotator.use_taught("tumour", tmp_path / "taught", "tumour")
+    return tmp_path / "taught"
+
+
+def at(annotator, k, segment="tumour", axis="k"):
+    position = SlicePosition(axis, k)
+    return read_slice(annotator.segmentation, segment, grid_of(annotator.volume), position)
+
+
+def paint(annotator, k, mask, segment="tumour"):
+    write_slice(annotator.segmentation, segment, annotator.volume, SlicePosition("k", k), mask)
+
+
+def ball(annotator, k):
+    return np.asarray(voxels_of(annotator.volume)[k] == 300)
+
+
+def test_every_slice_is_segmented_and_undone_in_one_step(annotator, taught):
+    job = annotator.finish("tumour")
+    job.wait()
+    assert job.state == "done"
+    assert job.progress == (12, 12)
+    for k in range(12):
+        np.testing.assert_array_equal(at(annotator, k), ball(annotator, k))
+    assert annotator.undo() == "Finish"
+    assert not any(at(annotator, k).any() for k in range(12))
+    assert annotator.redo() == "Finish"
+    np.testing.assert_array_equal(at(annotator, 6), ball(annotator, 6))
+
+
+def test_masks_come_while_others_are_still_asked_for(annotator, taught, client):
+    job = annotator.finish("tumour")
+    while job.progress[0] < 5:
+        assert not job.poll()
+    assert at(annotator, 4).any()
+    assert not at(annotator, 8).any()
+    assert len(client.found) < 12
+
+
+def test_what_a_person_settled_stays_and_other_segments_too(annotator, taught):
+    mine = draw((20, 24), Prompts(((3, 3),), (True,)))
+    paint(annotator, 5, mine)
+    paint(annotator, 6, mine, "spleen")
+    annotator.confirm("k", 5)
+    annotator.confirm("k", 7)
+    annotator.point_on("tumour", SlicePosition("k", 8), (3.0, 3.0))
+    annotator.wait()
+    prompted = at(annotator, 8)
+    annotator.confirm("j", 9)
+    annotator.finish(["tumour"]).wait()
+    np.testing.assert_array_equal(at(annotator, 5), mine)
+    assert not at(annotator, 7).any()
+    np.testing.assert_array_equal(at(annotator, 8), prompted)
+    np.testing.assert_array_equal(at(annotator, 6, "spleen"), mine)
+    free = ball(annotator, 6)
+    free[9] = False
+    np.testing.assert_array_equal(at(annotator, 6), free)
+    assert not at(annotator, 9, axis="j").any()
+
+
+def test_painted_voxels_stay(annotator, taught):
+    mine = draw((20, 24), Prompts(((3, 3),), (True,)))
+    paint(annotator, 6, mine)
+    annotator.finish("tumour", clean=False).wait()
+    np.testing.assert_array_equal(at(annotator, 6), ball(annotator, 6) | mine)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 9])
+def test_stopping_at_any_slice_keeps_what_is_done(annotator, taught, client, count):
+    job = annotator.finish("tumour", clean=False)
+    while job.progress[0] < count:
+        job.poll()
+    job.stop()
+    done = job.progress[0]
+    assert job.state == "stopped"
+    for _ in range(5):
+        annotator.poll()
+    for k in range(12):
+        expected = ball(annotator, k) & (k < done)
+        np.testing.assert_array_equal(at(annotator, k), expected)
+    assert job.poll()
+    annotator.undo()
+    assert not any(at(annotator, k).any() for k in range(12))
+
+
+def test_two_segments_compete_in_one_request_per_slice(annotator, taught, client):
+    annotator.use_taught("liver", taught, "liver")
+    annotator.finish(clean=False).wait()
+    assert client.found == [(str(taught), ("tumour", "liver"))] * 12
+    for k in range(12):
+        np.testing.assert_array_equal(at(annotator, k), ball(annotator, k))
+        np.testing.assert_array_equal(at(annotator, k, "liver"), ~ball(annotator, k))
+
+
+def test_segments_of_two_adapters_compete_as_well(annotator, taught, client, tmp_path):
+    leave_adapter(tmp_path / "other", segments=("liver",))
+    annotator.use_taught("liver", tmp_path / "other")
+    annotator.finish(clean=False).wait()
+    assert len(client.found) == 24
+    np.testing.assert_array_equal(at(annotator, 6, "liver"), ~ball(annotator, 6))
+
+
+def test_the_clean_up_removes_what_is_small_but_not_what_a_person_painted(annotator, taught):
+    voxels = voxels_of(annotator.volume)
+    voxels[1, 2:4, 2:4] = 300
+    annotator.volume.GetImageData().Modified()
+    speck = np.zeros((20, 24), bool)
+    speck[17, 20] = True
+    paint(annotator, 2, speck)
+    annotator.finish("tumour").wait()
+    assert not at(annotator, 1).any()
+    np.testing.assert_array_equal(at(annotator, 2), speck)
+    np.testing.assert_array_equal(at(annotator, 6), ball(annotator, 6))
+    annotator.undo()
+    annotator.finish("tumour", settings=FinishSettings(components=False)).wait()
+    assert at(annotator, 1).any()
+
+
+def test_finishing_again_replaces_what_was_finished_before(annotator, taught, client):
+    annotator.finish("tumour").wait()
+    voxels_of(annotator.volume)[6] = 40
+    annotator.volume.GetImageData().Modified()
+    annotator.finish("tumour", clean=False).wait()
+    assert not at(annotator, 6).any()
+    np.testing.assert_array_equal(at(annotator, 5), ball(annotator, 5))
+
+
+def test_a_failing_slice_fails_the_job_and_keeps_the_rest(annotator, taught, client):
+    client.fails = (8,)
+    job = annotator.finish("tumour", clean=False)
+    with pytest.raises(InputError, match="cannot be read"):
+        job.wait()
+    assert job.state == "failed"
+    np.testing.assert_array_equal(at(annotator, 5), ball(annotator, 5))
+
+
+def test_a_worker_that_dies_fails_the_job_and_keeps_the_rest(annotator, taught, client):
+    job = annotator.finish("tumour", clean=False)
+    while job.progress[0] < 7:
+        job.poll()
+    request = job.requests[0]
+    client._waiting.insert(0, (0, Failed(request, "died", "The worker ended.")))
+    with pytest.raises(WorkerError, match="ended"):
+        job.wait()
+    np.testing.assert_array_equal(at(annotator, 5), ball(annotator, 5))
+
+
+def test_a_slice_of_nan_is_left_and_the_least_sure(annotator, taught, scene):
+    import slicer
+
+    array = np.array(voxels_of(annotator.volume), np.float32)
+    array[6] = np.nan
+    slicer.util.updateVolumeFromArray(annotator.volume, array)
+    annotator.finish("tumour", clean=False).wait()
+    assert not at(annotator, 6).any()
+    np.testing.assert_array_equal(at(annotator, 5), ball(annotator, 5))
+    assert annotator.suggestions("tumour")[0].index == 6
+
+
+def test_mirrored_slices_are_asked_about_if_wanted(annotator, taught, client):
+    job = annotator.finish("tumour", settings=FinishSettings(smooth=False, flips=True))
+    job.wait()
+    assert len(client.found) == 24
+    assert all(one.doubts[0].flip == pytest.approx(0, abs=1e-6) for one in job.opinions)
+    np.testing.assert_array_equal(at(annotator, 6), ball(annotator, 6))
+
+
+def test_only_the_region_is_finished(annotator, taught, scene):
+    roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    matrix = grid_of(annotator.volume).ijk_to_ras
+    import vtk
+
+    to_world = vtk.vtkMatrix4x4()
+    directions = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
+    centre = matrix @ (11, 9, 6, 1)
+    for row in range(3):
+        for column in range(3):
+            to_world.SetElement(row, column, directions[row, column])
+        to_world.SetElement(row, 3, centre[row])
+    roi.SetAndObserveObjectToNodeMatrix(to_world)
+    roi.SetSize(8, 9, 6.2)
+    annotator.region = roi
+    annotator.finish("tumour", clean=False).wait()
+    assert [k for k in range(12) if at(annotator, k).any()] == [5, 6, 7]
+    inside = np.zeros((20, 24), bool)
+    inside[6:13, 7:16] = True
+    np.testing.assert_array_equal(at(annotator, 6), ball(annotator, 6) & inside)
+
+
+def test_without_a_taught_model_there_is_nothing_to_finish_by(annotator):
+    with pytest.raises(InputError, match="No taught model answers for any"):
+        annotator.finish()
+    with pytest.raises(InputError, match="No taught model answers for 'tumour'"):
+        annotator.finish("tumour")
+
+
+def test_what_belongs_to_another_model_is_refused(annotator, taught):
+    annotator.use_model("sam_vit_b")
+    with pytest.raises(InputError, match="belongs to the model 'starter'"):
+        annotator.finish("tumour")
+
+
+def test_one_job_after_the_other(annotator, taught, client):
+    first, second = annotator.finish("tumour"), annotator.review("tumour")
+    first.wait()
+    assert second.progress[0] == 0
+    second.wait()
+    assert second.state == "done"
+
+
+class TestReview:
+    def test_the_least_sure_slices_come_first_and_confirmed_ones_not_at_all(
+        self, annotator, taught, client
+    ):
+        assert annotator.suggestions("tumour") == ()
+        client.unsure = (5,)
+        annotator.finish("tumour", clean=False).wait()
+        found = annotator.suggestions("tumour")
+        assert found[0].index == 5
+        assert found[0].axis == "k"
+        assert 0 < found[0].uncertainty <= 1
+        assert annotator.suggestions("tumour") is found
+        annotator.confirm("k", 5)
+        assert 5 not in [one.index for one in annotator.suggestions("tumour")]
+        annotator.undo()
+        assert annotator.suggestions("tumour")[0].index == 5
+
+    def test_a_review_writes_nothing(self, annotator, taught, client):
+        client.unsure = (4,)
+        job = annotator.review("tumour")
+        job.wait()
+        assert not any(at(annotator, k).any() for k in range(12))
+        assert annotator.undo_names() == (None, None)
+        assert annotator.suggestions("tumour")[0].index == 4
+
+    def test_another_taught_model_is_reviewed_anew(self, annotator, taught, client, tmp_path):
+        client.unsure = (5, 20)
+        annotator.finish("tumour", clean=False).wait()
+        assert annotator.suggestions("tumour")[0].index == 5
+        leave_adapter(tmp_path / "better")
+        annotator.use_taught("tumour", tmp_path / "better")
+        assert annotator.suggestions("tumour") == ()
+        while annotator.busy:
+            annotator.poll()
+        assert annotator.suggestions("tumour")[0].index == 8
+        annotator.use_taught("tumour", None)
+        assert annotator.suggestions("tumour") == ()
+
+    def test_what_was_reviewed_is_there_after_reopening(
+        self, annotator, taught, client, volume, segmentation
+    ):
+        client.unsure = (5,)
+        annotator.finish("tumour", clean=False).wait()
+        first = annotator.suggestions("tumour")[0]
+        annotator.close()
+        again = Annotator(volume, segmentation, client)
+        found = again.suggestions("tumour")
+        assert (found[0].axis, found[0].index) == ("k", 5)
+        assert found[0].uncertainty == pytest.approx(first.uncertainty, abs=1e-3)
+        again.close()
+
+    def test_a_stopped_job_leaves_what_it_learned(self, annotator, taught, client):
+        client.unsure = (3,)
+        job = annotator.finish("tumour", clean=False)
+        while job.progress[0] < 6:
+            job.poll()
+        job.stop()
+        assert annotator.suggestions("tumour")[0].index == 3
