@@ -5,7 +5,7 @@ from harness.fake_client import FakeClient
 from harness.scene_files import load_scene, nodes, save_bundle, save_scene
 
 from MedSAGaSlicerLib.scene.annotator import Annotator
-from MedSAGaSlicerLib.scene.segments import read_slice, segment_ids, write_slice
+from MedSAGaSlicerLib.scene.segments import LABELMAP, read_slice, segment_ids, write_slice
 from MedSAGaSlicerLib.scene.session import sessions_in
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import NORMALISATION_ATTRIBUTE, grid_of, normalisation_of
@@ -183,3 +183,25 @@ def test_the_normalisation_is_the_one_of_the_first_session(application, annotato
     volume = next(sessions_in(application.scene)).volume
     slicer.util.arrayFromVolume(volume)[:] = 0
     assert volume.GetAttribute(NORMALISATION_ATTRIBUTE) == stored
+
+
+def test_edits_after_loading_are_noticed_whichever_segment_they_are_in(
+    application, volume, segmentation, tmp_path
+):
+    for segment in segment_ids(segmentation):
+        # Each has a labelmap of its own, for they overlap.
+        write_slice(segmentation, segment, volume, SlicePosition("k", 3), np.ones((20, 24), bool))
+    annotator = Annotator(volume, segmentation, FakeClient())
+    annotator.confirm("k", 3)
+    annotator.close()
+    save_bundle(application, tmp_path / "scene.mrb")
+    for segment in segment_ids(segmentation):
+        load_scene(application, tmp_path / "scene.mrb")
+        again = reopened(application.scene)
+        assert again.confirmed() == (SlicePosition("k", 3),)
+        # As another tool would: straight into the voxels.
+        image = again.segmentation.GetSegmentation().GetSegment(segment).GetRepresentation(LABELMAP)
+        image.GetPointData().GetScalars().Fill(0)
+        image.Modified()
+        assert again.confirmed() == ()
+        again.close()

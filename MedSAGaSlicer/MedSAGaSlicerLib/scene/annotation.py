@@ -57,7 +57,7 @@ class Annotation:
         self.session = Session.of(volume, segmentation)
         self.editing = Editing(volume, segmentation, editor)
         self.history = History()
-        self.confirmations = self.session.confirmations()
+        self.confirmations = self.session.confirmations(grid.shape_ijk)
         self.markups = PromptStore(self.session, segmentation, markups_changed)
         self.work = {
             key: SliceWork(state)

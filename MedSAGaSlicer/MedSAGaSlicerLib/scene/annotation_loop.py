@@ -17,7 +17,6 @@ from MedSAGaSlicerLib.scene.prefetch import Prefetcher, SliceKeys
 from MedSAGaSlicerLib.scene.reacting import Reactions
 from MedSAGaSlicerLib.scene.region import choose_region, chosen_region
 from MedSAGaSlicerLib.scene.slices import SlicePosition, check_position
-from MedSAGaSlicerLib.scene.volumes import grid_of
 from MedSAGaSlicerLib.scene.watching import Watch
 from MedSAGaSlicerLib.worker.events import Failed
 
@@ -250,7 +249,7 @@ class AnnotationLoop:
 
     def _grid(self) -> Grid:
         self._react()
-        return grid_of(self.volume)
+        return self._annotation.editing.check()
 
     def _start(self) -> None:
         if not self._client.running:

@@ -142,7 +142,7 @@ class Annotator(VolumeJobs):
         Raises:
             InputError: there is no such slice, or no segment; the annotation has ended.
         """
-        self._react()
+        self._grid()
         position = SlicePosition(axis, index)
         self._annotation.confirm(position)
         for segment_id in segment_ids(self.segmentation):
@@ -190,8 +190,8 @@ class Annotator(VolumeJobs):
         or the tool cannot undo it.
         """
         self._check_open()
-        if not self._watch.edited:
-            # The tool's undo would take back something else.
+        if not self._watch.edited or self._reactions.is_hindered:
+            # The tool's undo would take back something else, or nobody knows what the edit was.
             return False
         self._watch.edited = False
         self._reactions.forget_removed()
@@ -265,12 +265,13 @@ class Annotator(VolumeJobs):
     def _remove(self, label: str, prompts: Iterable[Prompt]) -> None:
         changes = [PromptChange(prompt, None) for prompt in prompts]
         if changes:
+            self._annotation.editing.check()
             with self._watch.ours():
                 keys = self._annotation.change_prompts(label, changes)
             self._news += self._reactions.settle(keys)
 
     def _step(self, step: Callable[[Annotation], tuple[str, set[WorkKey]] | None]) -> str | None:
-        self._react()
+        self._grid()
         with self._watch.ours():
             done = step(self._annotation)
         # It may have brought back what was confirmed, or taken it away.

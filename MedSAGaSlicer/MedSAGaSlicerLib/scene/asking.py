@@ -121,19 +121,12 @@ class Asking:
         if question is None or not self._is_asked_for(question):
             self._client.release(answer.logits_id)
             return None
-        if question.pixels_key != self._keys.key(question.key[1]):
-            # Voxels were edited while the model was busy: it looked at another image.
-            self._client.release(answer.logits_id)
-            self._ask(question.key, question.group)
-            return None
-        window = question.window
-        mask = PackedMask.of(window.put_back(answer.mask, self._keys.size(question.key[1])))
-        self._annotation.keep_answer(
-            question.key,
-            question.group,
-            Answer(mask, answer.logits_id, answer.score, window),
-        )
-        return question if self.settle(question.key) else None
+        try:
+            return question if self._use(answer, question) else None
+        except InputError:
+            # Nothing is lost by what somebody did to the volume meanwhile: ask when it is over.
+            self._left_alone[question.key] = None
+            raise
 
     def give_up(self, request: int) -> Question | None:
         """Note that a question failed; None if it was none of ours."""
@@ -164,6 +157,21 @@ class Asking:
         self.call_off()
         for question in questions:
             self._ask(question.key, question.group)
+
+    def _use(self, answer: Decoded, question: Question) -> bool:
+        key, group = question.key, question.group
+        self._annotation.editing.check()
+        if question.pixels_key != self._keys.key(key[1]):
+            # Voxels were edited while the model was busy: it looked at another image.
+            self._client.release(answer.logits_id)
+            self._ask(key, group)
+            return False
+        window = question.window
+        mask = PackedMask.of(window.put_back(answer.mask, self._keys.size(key[1])))
+        self._annotation.keep_answer(
+            key, group, Answer(mask, answer.logits_id, answer.score, window)
+        )
+        return self.settle(key)
 
     def _is_asked_for(self, question: Question) -> bool:
         groups = self._annotation.groups(question.key)

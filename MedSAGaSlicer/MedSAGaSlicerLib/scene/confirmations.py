@@ -51,12 +51,14 @@ class Confirmations:
     """The confirmed slices of one volume and segmentation.
 
     Each change is given to ``store`` as JSON; ``text`` is what was stored before. An entry of it
-    that cannot be understood is left out.
+    that cannot be understood, or is of a slice that a volume of ``shape_ijk`` lacks, is left out.
     """
 
-    def __init__(self, text: str = "", store: Callable[[str], None] = lambda _text: None) -> None:
+    def __init__(
+        self, text: str, store: Callable[[str], None], shape_ijk: tuple[int, int, int]
+    ) -> None:
         self._store = store
-        self._of = _read(text)
+        self._of = {p: c for p, c in _read(text).items() if 0 <= p.index < shape_ijk[p.normal]}
 
     def __getitem__(self, position: SlicePosition) -> Confirmation | None:
         return self._of.get(position)

@@ -8,9 +8,10 @@ import numpy as np
 import slicer
 
 from MedSAGaSlicerLib.engine.geometry import slice_of, slice_size
+from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.history import SliceChange
 from MedSAGaSlicerLib.scene.segments import read_slice, segment_ids, status_of, write_slice
-from MedSAGaSlicerLib.scene.volumes import grid_of, voxels_of
+from MedSAGaSlicerLib.scene.volumes import grid_of, voxels_of, world_from_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from MedSAGaSlicerLib.scene.slices import SlicePosition
+    from MedSAGaSlicerLib.scene.volumes import Grid
 
     Shield = Callable[[str], NDArray[np.bool_]]
 
@@ -39,6 +41,25 @@ class Editing:
         self._volume = volume
         self._segmentation = segmentation
         self.editor = editor
+        self._shape_ijk = grid_of(volume).shape_ijk
+
+    def check(self) -> Grid:
+        """The volume's grid, if masks can be read and written.
+
+        Raises:
+            InputError: the volume or the segmentation cannot be used (any more), or the volume has
+                another size than it had at first.
+        """
+        grid = grid_of(self._volume)
+        if grid.shape_ijk != self._shape_ijk:
+            now, then = (" x ".join(map(str, s)) for s in (grid.shape_ijk, self._shape_ijk))
+            msg = (
+                f"{self._volume.GetName()!r} has {now} voxels now, and had {then} when its "
+                "annotation began. Put its former image back, or start another annotation."
+            )
+            raise InputError(msg)
+        world_from_node(self._segmentation)
+        return grid
 
     def write(
         self,
@@ -54,7 +75,7 @@ class Editing:
         Raises:
             InputError: the volume, the segmentation or the segment cannot be used (any more).
         """
-        grid = grid_of(self._volume)
+        grid = self.check()
         current = read_slice(self._segmentation, segment_id, grid, position)
         free = self.editable(segment_id, position) & ~shield(segment_id)
         wanted = np.where(free, target, current)

@@ -47,6 +47,7 @@ class Reactions:
         self._prefetcher = prefetcher
         self._watch = watch
         self._unchecked: list[SlicePosition] = []
+        self.is_hindered = False
         self.orphans: list[PromptChange] = []
 
     def settle(self, keys: Iterable[WorkKey]) -> list[AnnotationEvent]:
@@ -90,9 +91,10 @@ class Reactions:
         watch, annotation = self._watch, self._annotation
         watch.edited = False
         news: list[AnnotationEvent] = []
-        if watch.volume_moved:
-            watch.volume_moved = False
-            annotation.follow_volume()
+        if watch.volume_moved or self.is_hindered:
+            news += self._follow_volume()
+        if self.is_hindered:
+            return news
         self.forget_removed()
         if watch.markups_changed and not annotation.markups.is_dragging:
             watch.markups_changed = False
@@ -113,6 +115,8 @@ class Reactions:
             InputError: the volume cannot be read any more.
         """
         views = self._watch.changed_views
+        if self.is_hindered:
+            return
         if views:
             grid = grid_of(self._annotation.volume)
             while views:
@@ -127,7 +131,7 @@ class Reactions:
     @property
     def is_checking(self) -> bool:
         """Whether ``react`` has confirmed slices left to compare."""
-        return bool(self._unchecked)
+        return bool(self._unchecked) and not self.is_hindered
 
     def _heed_answer(self, answer: Decoded) -> list[AnnotationEvent]:
         try:
@@ -148,6 +152,25 @@ class Reactions:
             if segment_id not in present:
                 self.orphans += self._annotation.remove_segment(segment_id)
                 self._asking.call_off_segment(segment_id)
+
+    def _follow_volume(self) -> list[AnnotationEvent]:
+        """See whether volume and segmentation can be used where they are now.
+
+        If not, that is raised once, and nothing of the annotation is touched until they can.
+        """
+        self._watch.volume_moved = False
+        try:
+            self._annotation.editing.check()
+        except InputError:
+            was_hindered, self.is_hindered = self.is_hindered, True
+            if was_hindered:
+                return []
+            raise
+        self._annotation.follow_volume()
+        if not self.is_hindered:
+            return []
+        self.is_hindered = False
+        return self.settle(self._asking.unasked)
 
     def _check_some(self) -> list[AnnotationEvent]:
         news: list[AnnotationEvent] = []

@@ -87,6 +87,7 @@ def write_slice(
     grid = grid_of(volume)
     check_position(grid, position)
     make_writable(node, volume)
+    make_noticed(node)
     layer = layer_of(node, segment_id, grid)
     changed: NDArray[np.bool_] = layer.read(position) != mask
     if not changed.any():
@@ -133,6 +134,20 @@ def make_writable(
     _need_labelmaps(node)
     segmentation.SetSourceRepresentationName(LABELMAP)
     return original
+
+
+def make_noticed(node: slicer.vtkMRMLSegmentationNode) -> None:
+    """See to it that a segmentation tells of every change of its voxels.
+
+    After loading, Slicer (5.12) does not listen to a labelmap that the last segment has to itself:
+    its views do not follow what is done there, and nobody hears of it.
+    """
+    segmentation = node.GetSegmentation()
+    for segment_id in segment_ids(node):
+        segment = segmentation.GetSegment(segment_id)
+        image = segment.GetRepresentation(LABELMAP)
+        if image is not None and not image.HasObserver(vtk.vtkCommand.ModifiedEvent):
+            segment.Modified()
 
 
 def has_surface(node: slicer.vtkMRMLSegmentationNode) -> bool:

@@ -112,10 +112,10 @@ class Session:
     def had_surface(self, had: bool) -> None:
         self.node.SetParameter("surface", "1" if had else "")
 
-    def confirmations(self) -> Confirmations:
-        """The confirmed slices as stored; their changes are stored at once."""
+    def confirmations(self, shape_ijk: tuple[int, int, int]) -> Confirmations:
+        """The confirmed slices that such a volume has, as stored; changes are stored at once."""
         text = self.node.GetParameter("confirmed") or ""
-        return Confirmations(text, partial(self.node.SetParameter, "confirmed"))
+        return Confirmations(text, partial(self.node.SetParameter, "confirmed"), shape_ijk)
 
     @property
     def placed_on(self) -> NDArray[np.float64] | None:

@@ -14,6 +14,7 @@ import slicer
 import vtk
 
 from MedSAGaSlicerLib.scene.observing import Observers
+from MedSAGaSlicerLib.scene.segments import make_noticed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,11 +49,15 @@ class Watch:
     ) -> None:
         """Start observing."""
         self._nodes = (volume, segmentation, session)
+        make_noticed(segmentation)
         scene, core = volume.GetScene(), segmentation.GetSegmentation()
         self._observers.add(scene, scene.StartCloseEvent, self._on_scene_close)
         self._observers.add(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_removed)
         self._observers.add(volume, volume.TransformModifiedEvent, self._on_volume_moved)
         self._observers.add(volume, vtk.vtkCommand.ModifiedEvent, self._on_volume_moved)
+        self._observers.add(
+            segmentation, segmentation.TransformModifiedEvent, self._on_volume_moved
+        )
         self._observers.add(core, core.SourceRepresentationModified, self._on_segments_changed)
         self._observers.add(core, core.RepresentationModified, self._on_segments_changed)
         self._observers.add(core, core.SegmentModified, self.note_markups)
