@@ -29,6 +29,7 @@ def finish(options: argparse.Namespace, reporter: Reporter) -> None:
         model=options.model,
         axis=options.axis,
         frame=options.frame,
+        region=options.region,
         finish=settings,
         device=options.device,
         threads=options.threads,

@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 
 from MedSAGaSlicerLib import __version__
 from MedSAGaSlicerLib.engine.geometry import AXES
+from MedSAGaSlicerLib.engine.propagation.names import STRATEGIES, TRACKED
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
 from MedSAGaSlicerLib.errors import InputError
@@ -96,6 +97,16 @@ def _add_segment(commands: Any) -> None:
     _add_adapter(segment)
     _add_region(segment)
     segment.add_argument("--frame", type=int, metavar="N", help="frame of a 4-D image, from 0")
+    segment.add_argument(
+        "--propagate",
+        action="store_true",
+        help="carry the prompted slices through the volume, up to where the object ends",
+    )
+    segment.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        help=f"how to propagate (default: {TRACKED}); the others are simpler, to compare with",
+    )
     _add_model(segment)
 
 
@@ -174,7 +185,7 @@ def _add_region(command: argparse.ArgumentParser) -> None:
         "--region",
         type=_region,
         metavar="auto|whole|tiles[:SIDE]|i0:i1,j0:j1,k0:k1",
-        help="how slices are shown: whole, and small objects once more from near (auto); whole; in "
+        help="how slices are shown: whole, and what is in small boxes from near (auto); whole; in "
         "overlapping tiles; or only these voxels, counted from 0, the last one outside, either may "
         "be left out (default: as the adapter was taught, otherwise auto)",
     )
@@ -215,6 +226,7 @@ def _add_finish(commands: Any) -> None:
     finish.add_argument(
         "--axis", choices=AXES, help="normal of the slices (default: the one that was taught on)"
     )
+    _add_region(finish)
     finish.add_argument("--frame", type=int, metavar="N", help="frame of 4-D images, from 0")
     finish.add_argument(
         "--no-smooth", action="store_true", help="do not weigh slices against their neighbours"

@@ -17,13 +17,16 @@ from MedSAGaSlicerLib.engine.finishing.settings import FinishSettings
 from MedSAGaSlicerLib.engine.finishing.volumes import FinishedVolume, finish_volume
 from MedSAGaSlicerLib.engine.images import read_image
 from MedSAGaSlicerLib.engine.progress import Progress
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
+from MedSAGaSlicerLib.engine.regions.looking import looking
 from MedSAGaSlicerLib.engine.segmentation_file import (
     check_segmentation_path,
     write_label_map,
 )
-from MedSAGaSlicerLib.engine.segmenting import volume_normalisation
+from MedSAGaSlicerLib.engine.segmenting import EVERYWHERE, volume_normalisation
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import (
     read_description,
+    taught_region,
 )
 from MedSAGaSlicerLib.errors import InputError
 
@@ -41,6 +44,7 @@ class FinishOrder(Order):
         model: its base, by name or path.
         axis: the slices' normal.
         frame: of a 4-D image.
+        region: how slices are shown to the model.
         finish: how.
         device, threads: what to compute with; they are not part of the settings.
     """
@@ -49,6 +53,7 @@ class FinishOrder(Order):
     model: str
     axis: str = "k"
     frame: int | None = None
+    region: RegionChoice = EVERYWHERE
     finish: FinishSettings = field(default_factory=FinishSettings)
     device: str = "auto"
     threads: int | None = None
@@ -60,6 +65,7 @@ class FinishOrder(Order):
             "adapter": [description.created, description.base_fingerprint],
             "axis": self.axis,
             "frame": self.frame,
+            "region": str(self.region),
             "finish": self.finish.to_dict(),
         }
 
@@ -68,11 +74,18 @@ class FinishOrder(Order):
         check_segmentation_path(self.output)
         volume = read_image(self.volume, self.frame)
         volume_normalisation(volume)
+        self.region.check_fits(volume.geometry.shape_ijk)
         axis = "k" if volume.is_2d else self.axis
         progress(0, 0, f"loading {self.model}")
         taught = loaded(self.model, self.device, self.threads, str(self.adapter))
         finished = finish_volume(
-            volume, taught, taught.segments, self.finish, axis=axis, progress=progress
+            volume,
+            looking(taught, self.region),
+            taught.segments,
+            self.finish,
+            axis=axis,
+            region=self.region,
+            progress=progress,
         )
         write_label_map(self.output, finished.labels_kji, finished.segments, volume.geometry)
         return facts_of(finished)
@@ -85,11 +98,13 @@ def finish_orders(
     *,
     model: str | None = None,
     axis: str | None = None,
+    region: RegionChoice | None = None,
     **options: Any,
 ) -> list[FinishOrder]:
     """An order for each volume; the folder of results is made.
 
-    ``model`` is the adapter's own base unless given, ``axis`` the one it was mostly taught on;
+    ``model`` is the adapter's own base unless given, ``axis`` the one it was mostly taught on,
+    ``region`` as slices were shown when it was taught;
     ``options`` are further fields of the orders.
 
     Raises:
@@ -100,6 +115,7 @@ def finish_orders(
     check_names(volumes)
     make_folder(folder)
     base, along = model or description.base, axis or taught_axis(description)
+    options["region"] = region or taught_region(adapter)
     return [
         FinishOrder(volume, output_for(volume, folder), adapter, base, along, **options)
         for volume in volumes

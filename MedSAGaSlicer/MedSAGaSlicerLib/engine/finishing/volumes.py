@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -13,10 +13,11 @@ from MedSAGaSlicerLib.engine.finishing.cleaning import clean_up
 from MedSAGaSlicerLib.engine.finishing.evidence import Finding, mirrored_back, unknown
 from MedSAGaSlicerLib.engine.finishing.finisher import FinishedSlice, Finisher, Opinion
 from MedSAGaSlicerLib.engine.finishing.settings import FinishSettings
-from MedSAGaSlicerLib.engine.geometry import check_axis, slice_of
+from MedSAGaSlicerLib.engine.geometry import check_axis, slice_of, slice_size
 from MedSAGaSlicerLib.engine.progress import Progress, silent
+from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.review import Reviewed, suggest
-from MedSAGaSlicerLib.engine.segmenting import normalised_slice, volume_normalisation
+from MedSAGaSlicerLib.engine.segmenting import EVERYWHERE, normalised_slice, volume_normalisation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from MedSAGaSlicerLib.engine.embedding import Embedding
     from MedSAGaSlicerLib.engine.images import Volume
-    from MedSAGaSlicerLib.engine.intensity import Normalisation
 
 _SUGGESTED = 5
 
@@ -69,34 +69,44 @@ def finish_volume(
     settings: FinishSettings | None = None,
     *,
     axis: str = "k",
+    region: RegionChoice = EVERYWHERE,
     progress: Progress = silent,
 ) -> FinishedVolume:
     """Segment every slice of a volume without prompts.
 
     Each slice is encoded once for all segments. Where segments compete for a pixel the surer one
-    gets it. Beside the volume and its labels only a few slices are held.
+    gets it. Beside the volume and its labels only a few slices are held. Of a ``region`` with
+    bounds nothing outside is shown to the model, and nothing is found there.
 
     Raises:
-        InputError: the image shows nothing, the axis is unknown, or the model does not know a
-            segment.
+        InputError: the image shows nothing, the axis is unknown, the model does not know a
+            segment, or the region is not in the volume.
     """
     settings = settings or FinishSettings()
     normalisation = volume_normalisation(volume)
-    position = check_axis(axis)
-    count = volume.geometry.shape_kji[position]
+    region.check_fits(volume.geometry.shape_ijk)
+    window = region.window(axis, slice_size(volume.geometry.shape_kji, axis))
+    every = range(volume.geometry.shape_kji[check_axis(axis)])
+    indices = [index for index in every if region.has_slice(axis, index)]
+    count = len(indices)
     labels = np.zeros(volume.geometry.shape_kji, np.uint8)
     step_mm, pixel_mm = steps_of(volume.geometry, axis)
     finisher = Finisher(settings, step_mm, pixel_mm)
     opinions = []
 
+    def part(index: int) -> NDArray[np.uint8]:
+        return window.cut(slice_of(labels, axis, index))
+
     def keep(finished: Iterator[FinishedSlice]) -> None:
         for one in finished:
-            slice_of(labels, axis, one.index)[...] = one.labels
+            part(one.index)[...] = one.labels
             opinions.append(one.opinion)
 
-    for index in range(count):
-        progress(index, count, f"slice {axis} {index}")
-        found = _find(volume.array_kji, normalisation, axis, index, finder, segments, settings)
+    for done, index in enumerate(indices):
+        progress(done, count, f"slice {axis} {index}")
+        pixels = normalised_slice(volume.array_kji, normalisation, axis, index, window)
+        values = window.cut(slice_of(volume.array_kji, axis, index))
+        found = _find(pixels, finder, segments, settings, known=bool(np.isfinite(values).any()))
         keep(finisher.feed(index, *found))
     keep(finisher.close())
     steps = clean_up(
@@ -105,8 +115,8 @@ def finish_volume(
         count,
         step_mm,
         pixel_mm,
-        lambda index: slice_of(labels, axis, index),
-        lambda index, cleaned: np.copyto(slice_of(labels, axis, index), cleaned),
+        lambda index: part(indices[index]),
+        lambda index, cleaned: np.copyto(part(indices[index]), cleaned),
     )
     for _ in steps:
         progress(count, count, "cleaning up")
@@ -115,18 +125,16 @@ def finish_volume(
 
 
 def _find(
-    array_kji: NDArray[Any],
-    normalisation: Normalisation,
-    axis: str,
-    index: int,
+    pixels: NDArray[np.uint8],
     finder: Finder,
     segments: Sequence[str],
     settings: FinishSettings,
+    *,
+    known: bool,
 ) -> tuple[Finding, Finding | None]:
     """What is on a slice, and on its mirror image if that is asked for."""
-    pixels = normalised_slice(array_kji, normalisation, axis, index)
     finding = finder.find(finder.encode(pixels), segments)
-    if not np.isfinite(slice_of(array_kji, axis, index)).any():
+    if not known:
         # Nothing was measured there: nothing is known, and the neighbours may speak.
         finding = unknown(finding)
     if not settings.flips:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from MedSAGaSlicerLib.engine.finishing.evidence import Finding
     from MedSAGaSlicerLib.engine.predictor import Prediction
     from MedSAGaSlicerLib.engine.regions.logits import Extent
 
@@ -234,6 +235,28 @@ class TaughtRegionPredictor(RegionPredictor):
             answer = model.predict_unprompted(self._part(embedding, window), *segment)
             blend.add(window, self._pixels(answer.logits, window.size))
         return self._blended(embedding, blend, self._pixels(whole.logits, size), whole)
+
+    def find(self, embedding: Embedding, segments: Sequence[str]) -> Finding:
+        """Find several segments without prompts; in tiles if these were chosen.
+
+        Raises:
+            InputError: as the model does.
+        """
+        model: Any = self._predictor
+        whole: Finding = model.find(embedding, segments)
+        windows = self._windows(embedding.size)
+        tiled = self._choice.strategy == TILES and len(windows) > 1
+        if not tiled or not isinstance(embedding, SliceEmbedding):
+            return whole
+        parts = [model.find(self._part(embedding, window), segments) for window in windows]
+        for number in range(len(segments)):
+            blend, plane = Blend(embedding.size), whole.evidence[number]
+            for window, part in zip(windows, parts, strict=True):
+                blend.add(window, part.evidence[number].astype(np.float32))
+            # Away from zero, lest what is barely inside is lost.
+            blended = blend.over(plane.astype(np.float32))
+            plane[...] = np.where(blended > 0, np.ceil(blended), np.floor(blended)).astype(np.int8)
+        return whole
 
 
 def _box_of(window: Window) -> tuple[float, float, float, float]:
