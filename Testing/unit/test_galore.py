@@ -144,6 +144,17 @@ class TestBases:
             assert torch.isfinite(projector.project(torch.zeros(8, 20), step)).all()
         assert torch.isfinite(projector.project_back(torch.ones(3, 20))).all()
 
+    @pytest.mark.parametrize("size", [1e-30, 1e30])
+    def test_the_size_of_a_gradient_is_nothing_to_its_basis(self, size: float) -> None:
+        matrix = decaying(40, 90, 0)
+        bases = []
+        for factor in (1.0, size):
+            projector = Projector((40, 90), 6, 10, (0,))
+            projector.gather(matrix * factor, 0)
+            projector.project(matrix, 0)
+            bases.append(projector.basis)
+        torch.testing.assert_close(*bases, atol=1e-3, rtol=0)
+
     def test_shapes_of_convolutions_and_position_codes_are_those_of_matrices(self) -> None:
         assert matrix_shape((768, 3, 16, 16)) == (768, 768)
         assert matrix_shape((1, 64, 64, 768)) == (4096, 768)

@@ -76,6 +76,17 @@ def test_an_adapter_with_an_encoder_of_its_own_has_its_own_embeddings(stage: Sta
     assert stage.encoded() == ["base 1", "base+own 1"]
 
 
+def test_few_encoders_stay_in_memory_and_their_embeddings_longer(stage: Stage) -> None:
+    client = stage.started()
+    key, pixels = a_slice(1)
+    client.encode(key, pixels)
+    for folder in ("one", "own 1", "own 2", "one", "own 3", "one", "own 1", "own 3"):
+        answer(client, key, pixels=lambda: pixels, taught=(folder, "a"))
+    # Two with encoders of their own; the one that shares its base's has not had to go.
+    assert stage.adapted() == ["one", "own 1", "own 2", "own 3", "own 1"]
+    assert stage.encoded() == ["base 1", "base+own 1 1", "base+own 2 1", "base+own 3 1"]
+
+
 def test_an_adapter_is_read_again_when_its_folder_was_replaced(
     stage: Stage, tmp_path: Path
 ) -> None:

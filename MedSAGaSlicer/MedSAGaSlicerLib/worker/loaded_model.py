@@ -19,6 +19,7 @@ from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts
 
 LOGITS_KEPT = 256
 ADAPTERS_KEPT = 8
+ENCODERS_KEPT = 2
 Logits = npt.NDArray[np.float32]
 
 
@@ -75,7 +76,9 @@ class LoadedModel:
     """A predictor with the adapters on it, and the logits of its last answers.
 
     The base is loaded once: adapters share what they leave alone, and are read when first asked
-    for. May be used from several threads.
+    for. Those with an encoder of their own need as much memory as the base, so fewer of them stay;
+    another one in turn costs reading its weights again, and none of its embeddings. May be used
+    from several threads.
     """
 
     def __init__(self, predictor: Predictor, adapt: Callable[[str], TaughtPredictor]) -> None:
@@ -104,9 +107,16 @@ class LoadedModel:
             if name not in self._taught:
                 self._taught[name] = self._adapt(adapter)
             self._taught.move_to_end(name)
-            while len(self._taught) > ADAPTERS_KEPT:
-                self._taught.popitem(last=False)
+            self._forget()
             return self._taught[name]
+
+    def _forget(self) -> None:
+        """Drop those not used for the longest time, if they are too many."""
+        while len(self._taught) > ADAPTERS_KEPT:
+            self._taught.popitem(last=False)
+        large = [name for name, one in self._taught.items() if one.encoder_key != self.encoder]
+        for name in large[:-ENCODERS_KEPT]:
+            del self._taught[name]
 
     def logits(self, number: int | None) -> Logits | None:
         """The logits kept under a number, None if there are none any more."""

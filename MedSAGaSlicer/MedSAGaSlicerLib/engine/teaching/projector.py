@@ -19,6 +19,7 @@ _MORE: Final = 8
 """Directions tried beyond those wanted: they make the wanted ones exact."""
 _FIRST_PASSES: Final = 2
 _LATER_PASSES: Final = 1
+_TINY: Final = torch.finfo(torch.float32).tiny
 
 
 class Projector:
@@ -103,12 +104,14 @@ class Projector:
 
     def _drawn(self, matrix: Tensor, step: int) -> Tensor | None:
         """A basis for this gradient; None if it is not finite."""
-        if not bool(torch.isfinite(matrix).all()):
+        largest = matrix.abs().max()
+        if not bool(torch.isfinite(largest)):
             return None
         found: Tensor
         if self.rank == self.smaller:
             return torch.eye(self.smaller, dtype=matrix.dtype, device=matrix.device)
-        matrix = matrix if self._wide else matrix.T
+        # Directions do not depend on the size, squares of scaled losses' gradients may overflow.
+        matrix = (matrix if self._wide else matrix.T) / largest.clamp(min=_TINY)
         count = min(self.smaller, self.rank + _MORE)
         tried = self._chance(count if self.basis is None else count - self.rank, step).to(matrix)
         if self.basis is not None:

@@ -1,0 +1,410 @@
+"""Lessons through the whole encoder: what they leave, what goes wrong, and how they go on."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from lessons import QUICK, discs, example, finished, teach, tiny_predictor
+from made_images import save_image
+from stage import SAFETY_S, Stage, only
+
+from MedSAGaSlicerLib import cli
+from MedSAGaSlicerLib.engine.predictor import Predictor
+from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.engine.teaching import encoder_method
+from MedSAGaSlicerLib.engine.teaching.adapters import load_adapter
+from MedSAGaSlicerLib.engine.teaching.checkpointing import checkpoint_blocks
+from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
+from MedSAGaSlicerLib.engine.teaching.events import Progress, Saved, Started, Validated
+from MedSAGaSlicerLib.engine.teaching.loop import train
+from MedSAGaSlicerLib.engine.teaching.loss_scaler import LossScaler
+from MedSAGaSlicerLib.engine.teaching.rounds import Rounds
+from MedSAGaSlicerLib.engine.weight_files import read_tensors
+from MedSAGaSlicerLib.errors import CheckpointError, InputError, MemoryShortageError, TeachingError
+from MedSAGaSlicerLib.worker.events import Decoded, Stats
+
+CLICK = Prompts(((20.0, 18.0),), (True,))
+METHODS = ("galore", "full")
+
+
+def config_of(method: str, **changes: Any) -> TeachingConfig:
+    return replace(QUICK, method=method, rank=4 if method == "galore" else 0, **changes)
+
+
+def base_of(seed: int = 0) -> Predictor:
+    return tiny_predictor(seed, depth=2)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return read_tensors(folder / "weights.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+@pytest.mark.parametrize("method", METHODS)
+class TestBoth:
+    def test_the_encoder_changes_and_the_base_stays(self, tmp_path: Path, method: str) -> None:
+        base = base_of()
+        before = {name: tensor.clone() for name, tensor in base.model.state_dict().items()}
+        report = finished(teach(tmp_path / "taught", config=config_of(method), base=base)).report
+        assert report["method"] == method
+        assert report["after"] != report["before"]
+        assert same(before, base.model.state_dict())
+        taught = load_adapter(tmp_path / "taught", base)
+        assert taught.encoder_key != base.encoder_key
+        pixels = example(3).pixels
+        one, other = base.encode(pixels), taught.encode(pixels)
+        assert not np.array_equal(one.features, other.features)
+        taught.predict(other, CLICK)
+        with pytest.raises(InputError, match="another encoder"):
+            taught.predict(one, CLICK)
+
+    def test_differences_of_the_encoder_are_kept_in_half_and_the_decoder_whole(
+        self, tmp_path: Path, method: str
+    ) -> None:
+        base = base_of()
+        teach(tmp_path / "taught", config=config_of(method), base=base)
+        kept = weights(tmp_path / "taught")
+        encoder = {name for name in kept if name.startswith("image_encoder.")}
+        assert {kept[name].dtype for name in encoder} == {torch.float16}
+        decoder = {name for name in kept if name.startswith(("mask_decoder", "prompt_encoder"))}
+        assert {kept[name].dtype for name in decoder} == {torch.float32}
+        names = {n for n, _ in base.model.named_parameters() if n.startswith("image_encoder.")}
+        assert encoder == names
+        # Differences: far smaller than the weights, as the steps were few and small.
+        name = "image_encoder.blocks.0.mlp.lin1.weight"
+        assert 0 < kept[name].abs().max() < 0.1 * base.model.get_parameter(name).abs().max()
+
+    def test_the_adapter_answers_as_the_lesson_measured(self, tmp_path: Path, method: str) -> None:
+        base = base_of()
+        report = finished(teach(tmp_path / "taught", config=config_of(method), base=base)).report
+        taught = load_adapter(tmp_path / "taught", base)
+        for score in report["scores"]["after"]:
+            (shown,) = (e for e in discs(10, 2).examples if list(e.place) == list(score["place"]))
+            features = taught.encode(shown.pixels)
+            rounded = replace(features, features=features.features.astype(np.float16))
+            mask = taught.predict_unprompted(rounded).mask
+            both = np.count_nonzero(mask & shown.masks["disc"])
+            total = np.count_nonzero(mask) + np.count_nonzero(shown.masks["disc"])
+            assert score["unprompted"] == pytest.approx(2 * both / total)
+
+    @pytest.mark.parametrize("steps", [1, 4])
+    def test_it_goes_on_bit_for_bit(self, tmp_path: Path, method: str, steps: int) -> None:
+        config = config_of(method)
+        teach(tmp_path / "whole", config=config, base=base_of())
+        lesson = train(config, discs(10, 2), base_of(), tmp_path / "cut", base_name="tiny")
+        for event in lesson:
+            if isinstance(event, Progress) and event.step == steps:
+                break
+        lesson.close()
+        started = teach(tmp_path / "cut", config=config, base=base_of())[0]
+        assert isinstance(started, Started)
+        assert started.done == steps
+        assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+    def test_weights_that_do_not_fit_are_refused(self, tmp_path: Path, method: str) -> None:
+        base = base_of()
+        teach(tmp_path / "taught", config=config_of(method), base=base)
+        path = tmp_path / "taught" / "weights.safetensors"
+        with safetensors.safe_open(path, framework="pt") as file:
+            about = file.metadata()
+        kept = weights(tmp_path / "taught")
+        name = "image_encoder.neck.0.weight"
+        unknown = {**kept, "image_encoder.nowhere": kept[name].clone()}
+        for changed in (unknown, {**kept, name: kept[name][1:].clone()}):
+            path.unlink()
+            safetensors.torch.save_file(changed, path, metadata=about)
+            with pytest.raises(CheckpointError, match="do not fit"):
+                load_adapter(tmp_path / "taught", base)
+
+    def test_objects_may_go_through_the_encoder_one_by_one(
+        self, tmp_path: Path, method: str
+    ) -> None:
+        whole = config_of(method, batch=3, prompt_tokens=0)
+        for name, at_once in (("one", 1), ("two", 2)):
+            teach(tmp_path / name, config=replace(whole, at_once=at_once), base=base_of())
+        assert not same(weights(tmp_path / "one"), weights(tmp_path / "two"))
+
+
+def test_galore_says_how_small_its_state_is(tmp_path: Path) -> None:
+    base = base_of()
+    teach(tmp_path / "taught", config=config_of("galore"), base=base)
+    report = json.loads((tmp_path / "taught" / "report.json").read_text())
+    facts = report["galore"]
+    assert facts["rank"] == 4
+    assert facts["projected"] >= 1
+    assert facts["compression"] > 1
+    assert facts["state_bytes"] < facts["adamw_state_bytes"]
+
+
+def test_a_lesson_through_the_encoder_learns(tmp_path: Path) -> None:
+    config = TeachingConfig(
+        method="galore",
+        rank=8,
+        steps=60,
+        batch=4,
+        rounds=2,
+        views=2,
+        guesses=4,
+        learning_rate=5e-3,
+        encoder_rate=0.2,
+        share=1.0,
+    )
+    report = finished(teach(tmp_path / "taught", discs(12, 2), config)).report
+    assert report["after"] > report["before"] + 0.2
+
+
+@pytest.mark.parametrize("rank", [32, 4000])
+def test_a_rank_that_leaves_nothing_to_project_is_refused(tmp_path: Path, rank: int) -> None:
+    config = replace(config_of("galore"), rank=rank)
+    with pytest.raises(InputError, match=rf"rank {rank} .*at most 32.*lower rank"):
+        teach(tmp_path / "taught", config=config, base=base_of())
+    assert not any(tmp_path.iterdir())
+
+
+class TestLittleMemory:
+    CONFIG = replace(
+        config_of("galore"), steps=52, batch=1, rounds=1, prompt_tokens=0, save_every=100
+    )
+
+    @pytest.mark.parametrize("at", [1, 50])
+    @pytest.mark.parametrize(
+        "error",
+        [
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has"),
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"
+            ),
+        ],
+    )
+    def test_the_lesson_ends_with_advice_and_keeps_its_state(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, error: Exception
+    ) -> None:
+        steps = self.CONFIG.steps if at == 50 else 3
+        config = replace(self.CONFIG, steps=steps)
+        original, calls = Rounds.step, []
+
+        def short(self: Rounds, *arguments: Any) -> Any:
+            outcome = original(self, *arguments)
+            calls.append(1)
+            if len(calls) == at:
+                raise error
+            return outcome
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Rounds, "step", short)
+            with pytest.raises(MemoryShortageError, match=r"too little memory on cpu.*decoder"):
+                teach(tmp_path / "taught", config=config, base=base_of())
+        assert [path.name for path in tmp_path.iterdir()] == [".taught.lesson"]
+        events = teach(tmp_path / "taught", config=config, base=base_of())
+        assert isinstance(events[0], Started)
+        assert events[0].done == at - 1
+        # What was measured before is not measured again.
+        assert [e.moment for e in events if isinstance(e, Validated)] == ["after"]
+        if at > 1 and isinstance(error, torch.OutOfMemoryError):
+            teach(tmp_path / "whole", config=config, base=base_of())
+            assert same(weights(tmp_path / "whole"), weights(tmp_path / "taught"))
+
+    def test_half_an_update_is_not_kept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config = config_of("full")
+        calls: list[int] = []
+        original = torch.optim.AdamW.step
+
+        def short(self: torch.optim.AdamW, closure: Any = None) -> Any:
+            calls.append(1)
+            if len(calls) == 4:
+                raise torch.OutOfMemoryError
+            return original(self, closure)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.optim.AdamW, "step", short)
+            with pytest.raises(TeachingError, match="too little memory"):
+                teach(tmp_path / "taught", config=config, base=base_of())
+        started = teach(tmp_path / "taught", config=config, base=base_of())[0]
+        assert isinstance(started, Started)
+        assert started.done == 2
+
+    def test_other_errors_are_not_taken_for_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any) -> None:
+            msg = "shapes cannot be multiplied"
+            raise RuntimeError(msg)
+
+        monkeypatch.setattr(Rounds, "step", fail)
+        with pytest.raises(RuntimeError, match="multiplied"):
+            teach(tmp_path / "taught", config=config_of("full"), base=base_of())
+
+
+class TestHalfPrecision:
+    """Scaled losses, simulated where there is no half precision."""
+
+    def scaled(self, monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+        def made(*, needed: bool) -> LossScaler:
+            assert not needed
+            scaler = LossScaler(needed=True)
+            scaler.scale = scale
+            return scaler
+
+        monkeypatch.setattr(encoder_method, "LossScaler", made)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_a_power_of_two_changes_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+    ) -> None:
+        teach(tmp_path / "plain", config=config_of(method), base=base_of())
+        self.scaled(monkeypatch, 1024.0)
+        teach(tmp_path / "scaled", config=config_of(method), base=base_of())
+        one, other = weights(tmp_path / "plain"), weights(tmp_path / "scaled")
+        for name, tensor in one.items():
+            torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_infinite_gradients_at_first_are_left_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+    ) -> None:
+        self.scaled(monkeypatch, 2.0**130)
+        config = config_of(method, prompt_tokens=0)
+        events = teach(tmp_path / "taught", config=config, base=base_of())
+        losses = [event.loss for event in events if isinstance(event, Progress)]
+        assert finished(events).report["skipped_steps"] >= 1
+        assert len(losses) == 6
+        assert all(torch.isfinite(t).all() for t in weights(tmp_path / "taught").values())
+
+    def test_the_factor_falls_fast_and_rises_slowly(self) -> None:
+        scaler = LossScaler(needed=True)
+        for _ in range(3):
+            scaler.told(finite=False)
+        assert scaler.scale == 1.0
+        for _ in range(99):
+            scaler.told(finite=True)
+        assert scaler.scale == 1.0
+        scaler.told(finite=True)
+        assert scaler.scale == 2.0
+
+    def test_a_state_of_a_graphics_card_goes_on_here_and_the_other_way_round(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        here, card = LossScaler(needed=False), LossScaler(needed=True)
+        here.load_state(card.state())
+        assert here.scale == 1.0
+        card.load_state(LossScaler(needed=False).state())
+        assert card.scale > 1
+        config = config_of("galore")
+        with monkeypatch.context() as patch:
+            self.scaled(patch, 256.0)
+            lesson = train(config, discs(10, 2), base_of(), tmp_path / "a", base_name="tiny")
+            for event in lesson:
+                if isinstance(event, Saved):
+                    break
+            lesson.close()
+        started = teach(tmp_path / "a", config=config, base=base_of())[0]
+        assert isinstance(started, Started)
+        assert started.done == 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("method", METHODS)
+def test_it_goes_on_on_another_device(tmp_path: Path, method: str) -> None:
+    config = config_of(method)
+    card = Predictor(base_of().model, "cuda")
+    lesson = train(config, discs(10, 2), card, tmp_path / "a", base_name="tiny")
+    for event in lesson:
+        if isinstance(event, Saved):
+            break
+    lesson.close()
+    started = teach(tmp_path / "a", config=config, base=base_of())[0]
+    assert isinstance(started, Started)
+    assert started.done == 2
+
+
+class TestCheckpointing:
+    def kept(self, encoder: torch.nn.Module, images: torch.Tensor) -> tuple[int, list[Any]]:
+        """Bytes kept for the gradients between the passes, and the gradients."""
+        sizes: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            sizes[tensor.data_ptr()] = tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            features = encoder(images)
+        features.square().mean().backward()
+        found = [(n, p.grad) for n, p in encoder.named_parameters()]
+        encoder.zero_grad()
+        return sum(sizes.values()), found
+
+    def test_gradients_stay_and_what_is_kept_shrinks(self) -> None:
+        encoder = tiny_predictor(depth=6).model.image_encoder
+        images = torch.randn(1, 3, 64, 64)
+        plain, expected = self.kept(encoder, images)
+        checkpoint_blocks(encoder)
+        checkpoint_blocks(encoder)
+        small, found = self.kept(encoder, images)
+        assert small < plain / 2
+        for (name, one), (_, other) in zip(expected, found, strict=True):
+            assert one is not None, name
+            torch.testing.assert_close(one, other)
+
+    def test_a_tiny_vit_can_have_it_too(self) -> None:
+        from MedSAGaSlicerLib.engine.tiny_vit import TinyViT
+
+        torch.manual_seed(0)
+        encoder = TinyViT(64, 3, classifier=False, out_chans=16).eval()
+        before = list(encoder.state_dict())
+        images = torch.randn(1, 3, 64, 64)
+        plain, expected = self.kept(encoder, images)
+        checkpoint_blocks(encoder)
+        small, found = self.kept(encoder, images)
+        assert small < plain / 2
+        assert list(encoder.state_dict()) == before
+        for (_, one), (_, other) in zip(expected, found, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_an_encoder_that_was_taught_answers_through_the_worker_on_its_own_embeddings(
+    stage: Stage, tmp_path: Path
+) -> None:
+    finished(teach(tmp_path / "taught", config=config_of("galore"), base=tiny_predictor()))
+    load = "MedSAGaSlicerLib.engine.teaching.adapters:load_adapter"
+    client = stage.started(model="tiny", predictor="tiny_model:load", adapters=load)
+    shown = discs(1).examples[0]
+    client.encode(shown.key, shown.pixels)
+    taught = (str(tmp_path / "taught"), "disc")
+    scores = []
+    for options in ({}, {"taught": taught}, {}, {"taught": taught}):
+        asked = client.decode(shown.key, CLICK, pixels=lambda: shown.pixels, **options)
+        scores.append(only(client.wait(asked, timeout_s=SAFETY_S), Decoded).score)
+    assert scores[0] == scores[2] != scores[1] == scores[3]
+    # Switching costs one encode of each slice, once.
+    stats = only(client.wait(client.stats(), timeout_s=SAFETY_S), Stats)
+    assert stats.values["encoded"] == 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_command_line_teaches_the_starter_by_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    slices = discs(4).examples
+    volume = np.stack([e.pixels for e in slices]).astype(np.int16)
+    masks = np.stack([e.masks["disc"] for e in slices]).astype(np.uint8)
+    save_image(tmp_path / "images" / "a.nii.gz", volume)
+    save_image(tmp_path / "labels" / "a.nii.gz", masks)
+    given = ["teach", "--images", tmp_path / "images", "--labels", tmp_path / "labels"]
+    more = ["--label", 1, "--shots", 2, "--empty", 0, "--steps", 2, "--method", method]
+    output = tmp_path / "taught"
+    assert cli.main([str(part) for part in (*given, *more, "--output", output)]) == 0
+    assert "2 slices, 2 steps" in capsys.readouterr().out
+    assert json.loads((output / "model.json").read_text())["method"] == method
+    assert json.loads((output / "report.json").read_text())["steps"] == 2
