@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from MedSAGaSlicerLib.cli.batches import finish, segment_many
 from MedSAGaSlicerLib.cli.parser import BAD_INPUT, build_parser
+from MedSAGaSlicerLib.cli.plan import plan
 from MedSAGaSlicerLib.engine.progress import Reporter
 from MedSAGaSlicerLib.errors import CheckpointError, DependencyError, InputError, MedSAGaError
 
@@ -243,6 +244,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, Reporter], None]]] = {
     "evaluate": _evaluate,
     "finish": finish,
     "models": _models,
+    "plan": plan,
     "segment": _segment,
     "teach": _teach,
 }

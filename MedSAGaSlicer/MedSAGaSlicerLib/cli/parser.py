@@ -10,6 +10,7 @@ from MedSAGaSlicerLib import __version__
 from MedSAGaSlicerLib.engine.geometry import AXES
 from MedSAGaSlicerLib.engine.propagation.names import STRATEGIES, TRACKED
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
+from MedSAGaSlicerLib.cli.plan import add_plan_options
 from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
 from MedSAGaSlicerLib.errors import InputError
 
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_segment(commands)
     _add_teach(commands)
     _add_evaluate(commands)
+    add_plan_options(_command(commands, "plan", "memory and time that teaching would take"))
     _add_finish(commands)
     return parser
 
