@@ -15,6 +15,7 @@ from MedSAGaSlicerLib.cli.batches import finish, segment_many
 from MedSAGaSlicerLib.cli.parser import BAD_INPUT, build_parser
 from MedSAGaSlicerLib.cli.plan import plan
 from MedSAGaSlicerLib.engine.progress import Reporter
+from MedSAGaSlicerLib.engine.propagation.names import TRACKED
 from MedSAGaSlicerLib.errors import CheckpointError, DependencyError, InputError, MedSAGaError
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
 
     region = _region(options)
     if len(options.volume) > 1 or options.prompts.is_dir():
-        segment_many(options, reporter, {"frame": options.frame, "region": region})
+        further = {"frame": options.frame, "region": region, "strategy": _strategy(options)}
+        segment_many(options, reporter, further)
         return
     voxels = segment_file(
         options.volume[0],
@@ -96,12 +98,21 @@ def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
         lambda: looking(_predictor(options, reporter), region),
         frame=options.frame,
         region=region,
+        strategy=_strategy(options),
         progress=reporter.progress,
     )
     reporter.event("finished", output=str(options.output), voxels=voxels)
     for name, count in voxels.items():
         reporter.say(f"{name}: {count} voxels")
     reporter.say(f"Written: {options.output}")
+
+
+def _strategy(options: argparse.Namespace) -> str | None:
+    """How to propagate; None: not at all."""
+    if options.strategy is not None and not options.propagate:
+        msg = "--strategy says how to propagate: give --propagate as well."
+        raise InputError(msg)
+    return (options.strategy or TRACKED) if options.propagate else None
 
 
 def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:

@@ -12,12 +12,8 @@ from MedSAGaSlicerLib.engine.geometry import slice_of, slice_size
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.prompts import check_inside
 from MedSAGaSlicerLib.engine.propagation.course import Course
-from MedSAGaSlicerLib.engine.propagation.strategies import (
-    TRACKED,
-    axis_of,
-    guide_for,
-    spacing_across,
-)
+from MedSAGaSlicerLib.engine.propagation.names import TRACKED
+from MedSAGaSlicerLib.engine.propagation.strategies import axis_of, guide_for, spacing_across
 from MedSAGaSlicerLib.engine.segmentation_file import SegmentMask
 from MedSAGaSlicerLib.engine.segmenting import (
     EVERYWHERE,

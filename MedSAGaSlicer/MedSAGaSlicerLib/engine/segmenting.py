@@ -87,11 +87,14 @@ def segment_file(
     *,
     frame: int | None = None,
     region: RegionChoice = EVERYWHERE,
+    strategy: str | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Segment an image by a prompt file and write the segmentation: `medsaga segment`.
 
-    All that can be wrong with the files is found before ``load`` is asked for the model.
+    With a ``strategy`` of `propagation.strategies` the prompted slices are carried through the
+    volume by it; without, only they are segmented. All that can be wrong with the files is found
+    before ``load`` is asked for the model.
 
     Returns:
         Voxels found, by segment name.
@@ -105,7 +108,13 @@ def segment_file(
     check_inside(segments, volume.geometry, is_2d=volume.is_2d)
     volume_normalisation(volume)
     check_in_region(segments, region, volume)
-    masks = segment(volume, segments, load(), progress, region)
+    if strategy is None:
+        masks = segment(volume, segments, load(), progress, region)
+    else:
+        # Here, not above: propagating builds on what is in this module.
+        from MedSAGaSlicerLib.engine.propagating import propagate
+
+        masks = propagate(volume, segments, load(), progress, strategy=strategy, region=region)
     write_segmentation(output, masks, volume.geometry)
     return {mask.name: int(np.count_nonzero(mask.mask_kji)) for mask in masks}
 

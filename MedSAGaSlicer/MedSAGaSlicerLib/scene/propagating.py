@@ -10,12 +10,8 @@ import numpy as np
 
 from MedSAGaSlicerLib.engine.geometry import check_axis
 from MedSAGaSlicerLib.engine.propagation.course import Course
-from MedSAGaSlicerLib.engine.propagation.strategies import (
-    TRACKED,
-    axis_of,
-    guide_for,
-    spacing_across,
-)
+from MedSAGaSlicerLib.engine.propagation.names import TRACKED
+from MedSAGaSlicerLib.engine.propagation.strategies import axis_of, guide_for, spacing_across
 from MedSAGaSlicerLib.engine.regions.window import Window
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.jobs import DONE, Job

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from MedSAGaSlicerLib.engine.propagation.shapes import grey, overlap
-
 if TYPE_CHECKING:
+    from MedSAGaSlicerLib.engine.propagation.appearance import Appearance
     from MedSAGaSlicerLib.engine.propagation.shapes import Mask
-    from MedSAGaSlicerLib.engine.propagation.steps import Question
+    from MedSAGaSlicerLib.engine.propagation.steps import Known, Pixels
+
+# A logistic regression on the slices of 17 objects of five kinds (hippocampi, sarcomas, organs and
+# long vessels of a trunk, spinal cords): was the carried mask still right there (Dice above 0.35)?
+# Tried besides and of no further use: the model's score, its agreement with what was expected, the
+# change of the area and of the mean, the likeness of neighbouring slices, the contrast.
+_CONSTANT: Final = -1.6
+_PER_LIKENESS: Final = 7.6
+_PER_RADIUS: Final = -1.2
+_MOST_RADII: Final = 3.0
+
+# Of a given slice's area, what is left when nothing but a few voxels is.
+_VANISHING: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -20,60 +31,39 @@ class Evidence:
     """What speaks for and against an object on a slice.
 
     Attributes:
-        agreement: intersection over union of the model's answer and what was expected.
-        score: the model's own estimate.
-        change: how far the mean grey inside is from that on the slice given, in its deviations.
+        likeness: how much the mask's grey levels are those of the object on the slice that was
+            given, rather than of its surroundings there; 0 to 1.
+        radii: the distance from the slice given, in radii of the largest disc inside the object
+            there: most objects are about as thick along the axis as across.
         share: the area, in parts of that on the slice given.
-        reach: the distance from the slice given, in radii of the object there.
     """
 
-    agreement: float
-    score: float
-    change: float
+    likeness: float
+    radii: float
     share: float
-    reach: float
 
 
 def evidence_of(
-    question: Question,
-    answer: Mask,
-    mask: Mask,
-    score: float,
-    spacing_mm: tuple[float, float, float],
+    index: int, mask: Mask, pixels: Pixels, given: Known, looks: Appearance, step_mm: float
 ) -> Evidence:
-    """Measure a slice's ``mask``, not empty, against where it came from.
+    """Measure a slice's ``mask``, not empty, against the slice ``given`` that it came from.
 
-    ``spacing_mm`` is that of (slices, rows, columns).
+    ``looks`` is the object's appearance there, ``step_mm`` the distance of two slices.
     """
-    given = question.sides[0].origin
-    assert given.pixels is not None  # noqa: S101 - a slice that was asked from is looked at
-    before, now = grey(given.pixels)[given.mask], grey(question.pixels)[mask]
-    area_mm2 = before.size * spacing_mm[1] * spacing_mm[2]
-    radius_mm = math.sqrt(area_mm2 / math.pi)
     return Evidence(
-        agreement=overlap(answer, question.expected > 0),
-        score=score,
-        change=float(abs(now.mean() - before.mean()) / (before.std() + _LEAST_DEVIATION)),
-        share=now.size / before.size,
-        reach=abs(question.index - given.index) * spacing_mm[0] / radius_mm,
+        likeness=looks.likeness(pixels, mask),
+        radii=abs(index - given.index) * step_mm / looks.radius_mm,
+        share=float(np.count_nonzero(mask)) / float(np.count_nonzero(given.mask)),
     )
-
-
-_LEAST_DEVIATION = 4.0
-
-
-def goes_on(evidence: Evidence, sure: float) -> bool:
-    """Whether the object is there with at least a probability of ``sure``."""
-    return probability(evidence) >= sure
 
 
 def probability(evidence: Evidence) -> float:
-    """How likely it is that the object goes on, 0 to 1."""
+    """How likely it is that the object goes on there, 0 to 1."""
+    if evidence.share < _VANISHING:
+        return 0.0
     logit = (
-        6.0 * (evidence.agreement - 0.55)
-        + 2.0 * min(0.0, evidence.share - 0.25)
-        - 0.8 * max(0.0, evidence.change - 0.5)
-        - 0.5 * evidence.reach
-        + 2.0
+        _CONSTANT
+        + _PER_LIKENESS * evidence.likeness
+        + _PER_RADIUS * min(evidence.radii, _MOST_RADII)
     )
-    return float(1 / (1 + np.exp(-logit)))
+    return 1 / (1 + math.exp(-logit))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from MedSAGaSlicerLib.engine.geometry import AXES
 from MedSAGaSlicerLib.engine.propagation.guides import (
     BoxInterpolationGuide,
     PreviousBoxGuide,
     ShapeInterpolationGuide,
+)
+from MedSAGaSlicerLib.engine.propagation.names import (
+    BOX_INTERPOLATION,
+    PREVIOUS_BOX,
+    SHAPE_INTERPOLATION,
+    STRATEGIES,
+    TRACKED,
 )
 from MedSAGaSlicerLib.engine.propagation.tracking import TrackedGuide
 from MedSAGaSlicerLib.errors import InputError
@@ -17,13 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from MedSAGaSlicerLib.engine.propagation.guides import Guide
-
-TRACKED: Final = "tracked"
-PREVIOUS_BOX: Final = "previous-box"
-BOX_INTERPOLATION: Final = "box-interpolation"
-SHAPE_INTERPOLATION: Final = "shape-interpolation"
-
-STRATEGIES: Final = (TRACKED, PREVIOUS_BOX, BOX_INTERPOLATION, SHAPE_INTERPOLATION)
 
 
 def guide_for(strategy: str, spacing_mm: tuple[float, float, float]) -> Guide:

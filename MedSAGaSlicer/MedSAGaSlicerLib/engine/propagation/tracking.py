@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.engine.propagation.appearance import Appearance
 from MedSAGaSlicerLib.engine.propagation.guides import mean_score, united
 from MedSAGaSlicerLib.engine.propagation.motion import motion_between
 from MedSAGaSlicerLib.engine.propagation.shapes import (
     box_of,
     near,
+    overlap,
     parts,
     signed_distance,
 )
 from MedSAGaSlicerLib.engine.propagation.steps import Found, Part, Question
-from MedSAGaSlicerLib.engine.propagation.stopping import evidence_of, goes_on
+from MedSAGaSlicerLib.engine.propagation.stopping import evidence_of, probability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,13 +46,13 @@ class Tracking:
             stops. Between two slices that were given ``sure_between`` holds.
     """
 
-    distrust: float = 0.6
+    distrust: float = 0.55
     trust: float = 0.9
-    least: float = 0.3
+    least: float = 0.05
     band: float = 3.0
     most_parts: int = 4
     least_part: float = 0.05
-    sure: float = 0.5
+    sure: float = 0.65
     sure_between: float = 0.1
 
 
@@ -66,6 +68,7 @@ class TrackedGuide:
     ) -> None:
         self._spacing = spacing_mm
         self._settings = settings or Tracking()
+        self._looks: dict[int, Appearance] = {}
 
     def ask(self, index: int, sides: tuple[Known, ...], pixels: Pixels, *, blank: bool) -> Question:
         """Box and mask of each connected part of what is expected."""
@@ -86,11 +89,21 @@ class TrackedGuide:
         mask = self._settled(question.expected, answer, score)
         if not mask.any():
             return None
-        evidence = evidence_of(question, answer, mask, score, self._spacing)
         sure = self._settings.sure_between if between else self._settings.sure
-        if not goes_on(evidence, sure):
+        if max(self._goes_on(question, side, mask) for side in question.sides) < sure:
             return None
-        return Found(question.index, mask, score, evidence.agreement)
+        return Found(question.index, mask, score, overlap(answer, expected))
+
+    def _goes_on(self, question: Question, side: Known, mask: Mask) -> float:
+        given = side.origin
+        if given.pixels is None:
+            return 0.0
+        if given.index not in self._looks:
+            self._looks[given.index] = Appearance.of(given.pixels, given.mask, self._spacing[1:])
+        looks = self._looks[given.index]
+        return probability(
+            evidence_of(question.index, mask, question.pixels, given, looks, self._spacing[0])
+        )
 
     def _expected(
         self, index: int, sides: tuple[Known, ...], pixels: Pixels, *, blank: bool
