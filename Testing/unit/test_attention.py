@@ -73,3 +73,57 @@ def test_fusing_keeps_the_names_and_values_of_all_weights() -> None:
     after = official.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize("scores_at_once", [64, 4096, 1 << 20])
+def test_gradients_do_not_depend_on_the_chunks(
+    scores_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "_SCORES_AT_ONCE", scores_at_once)
+    block = encoder(rel_pos=True).blocks[1]
+    official = copy.deepcopy(block).double()
+    ours = copy.deepcopy(official)
+    fuse_attention(ours)
+    tokens = torch.randn(2, 10, 10, 48, dtype=torch.float64)
+    inputs = [tokens.clone().requires_grad_(True) for _ in range(2)]
+    for module, given in zip((official, ours), inputs, strict=True):
+        module(given).sin().sum().backward()
+    torch.testing.assert_close(inputs[1].grad, inputs[0].grad)
+    for one, other in zip(official.parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(other.grad, one.grad)
+
+
+def test_no_scores_are_kept_for_the_gradients() -> None:
+    block = encoder(rel_pos=True).blocks[1]
+    fuse_attention(block)
+    largest = 0
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal largest
+        largest = max(largest, tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        block(torch.randn(1, 10, 10, 48))
+    # The perceptron's hidden layer is the largest; the scores of three heads would be 30000.
+    assert largest == 100 * 4 * 48
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_one_call_for_graphics_cards_has_the_same_gradients(half: bool) -> None:
+    made = attention.FusedAttention(48, num_heads=3, use_rel_pos=True, input_size=(10, 10))
+    nn.init.normal_(made.rel_pos_h, std=0.5)
+    nn.init.normal_(made.rel_pos_w, std=0.5)
+    tokens = torch.randn(2, 10, 10, 48)
+    found = []
+    for one_call in (False, True):
+        if one_call:
+            made._in_chunks = made._fused  # type: ignore[method-assign]
+        with torch.autocast("cpu", torch.bfloat16, enabled=half and one_call):
+            mixed = made(tokens)
+        assert mixed.dtype == (torch.bfloat16 if half and one_call else torch.float32)
+        made.zero_grad()
+        mixed.float().sin().sum().backward()
+        found.append([p.grad.clone() for p in made.parameters()])
+    for one, other in zip(*found, strict=True):
+        assert relative_error(other, one) <= (0.05 if half else 1e-4)
