@@ -8,9 +8,11 @@ import slicer
 from harness.fake_client import FakeClient
 
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
+from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.annotator import Annotator
 from MedSAGaSlicerLib.scene.exporting import confirmed_examples
+from MedSAGaSlicerLib.scene.jobs import DONE, Job
 from MedSAGaSlicerLib.scene.prompt_markups import put_box
 from MedSAGaSlicerLib.scene.region import region_of
 from MedSAGaSlicerLib.scene.segments import read_slice
@@ -202,3 +204,60 @@ class TestFromNear:
         annotator.wait()
         assert client.asked[0][0] == slice_key(pixels_of(volume, "k", 5))
         assert len(client.asked) == 1
+
+
+class BoxOnSlices(Job):
+    """The same box on some slices along k, each with the mask that is expected."""
+
+    def __init__(self, place, box, mask):
+        super().__init__(place, "Boxes", 3)
+        self.box, self.mask = box, mask
+
+    def _step(self):
+        if self._count.done == 3:
+            self._end(DONE, "All done.")
+        elif not self.requests:
+            position = SlicePosition("k", 4 + self._count.done)
+            self._ask(self._count.done, position, Prompts(box=self.box), mask=self.mask)
+
+    def _answered(self, tag, answer):
+        self._write(("tumour", SlicePosition("k", 4 + tag)), answer.mask)
+        self._count.done += 1
+
+
+class TestJobs:
+    def run(self, annotator, mask):
+        job = BoxOnSlices(annotator._workplace(), (5, 6, 7, 8), mask)
+        annotator._jobs.add(job)
+        job.wait(10)
+        for k in (4, 5, 6):
+            found = mask_of(annotator, SlicePosition("k", k))
+            assert found[6:9, 5:8].all()
+            assert found.sum() == 9
+
+    def test_they_look_at_small_boxes_from_near(self, annotator, client, volume, monkeypatch):
+        client.input_size, masks = 8, []
+        mask = np.zeros((20, 24), bool)
+        mask[6:9, 5:8] = True
+
+        def decode(key, prompts, *, mask, **options):
+            masks.append(mask)
+            return FakeClient.decode(client, key, prompts, **options)
+
+        monkeypatch.setattr(client, "decode", decode)
+        self.run(annotator, mask)
+        assert all(key != slice_key(pixels_of(volume, "k", 4)) for key, _, _ in client.asked)
+        assert {given.sum() for given in masks} == {9}
+        assert {given.shape for given in masks} != {(20, 24)}
+
+    def test_they_look_at_a_region_alone(self, annotator, client, volume):
+        annotator.region = roi_over(volume, (3, 4, 2), (14, 15, 9))
+        self.run(annotator, None)
+        assert {prompts.box for _, prompts, _ in client.asked} == {(2, 2, 4, 4)}
+
+    def test_another_region_ends_them(self, annotator, volume):
+        job = BoxOnSlices(annotator._workplace(), (5, 6, 7, 8), None)
+        annotator._jobs.add(job)
+        annotator.region = roi_over(volume, (3, 4, 2), (14, 15, 9))
+        assert job.state == "stopped"
+        assert "another region" in job.message

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.nearer import Nearer
 from MedSAGaSlicerLib.scene.packed import PackedMask
@@ -186,7 +185,7 @@ class Asking:
         refined = self._annotation.work[key].previous_for(group)
         window = self._nearer.for_prompts(position, group.prompts, refined)
         pixels, pixels_key = self._keys.pixels(position, window), self._keys.key(position)
-        shown_key = pixels_key if window == self._keys.window(position) else slice_key(pixels)
+        shown_key = self._keys.key_of(position, window)
         self._keys.check_shown(position, group.prompts)
         prompts = window.seen_from_within(group.prompts)
         options = decode_options(self._annotation.session, key[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,7 +15,6 @@ from MedSAGaSlicerLib.engine.finishing.cleaning import clean_up
 from MedSAGaSlicerLib.engine.finishing.evidence import SUREST, Finding, mirrored_back, unknown
 from MedSAGaSlicerLib.engine.finishing.finisher import Finisher
 from MedSAGaSlicerLib.engine.geometry import slice_of
-from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import MedSAGaError
 from MedSAGaSlicerLib.scene.jobs import DONE, Job
 from MedSAGaSlicerLib.scene.slices import SlicePosition
@@ -100,7 +100,7 @@ class FinishJob(Job):
                 self._feed()
             else:
                 # Voxels were edited while the model was busy: it looked at another image.
-                self._put(asked.tag, asked.position, asked.prompts, asked.ask)
+                self._put(asked.tag, asked.position, asked.ask)
         except MedSAGaError as error:
             self._give_up(error)
         return True
@@ -130,14 +130,16 @@ class FinishJob(Job):
         position = SlicePosition(self.axis, question.index)
         names = [self._names[segment_id] for segment_id in self._adapters[question.adapter]]
 
-        def ask(key: str, prompts: Prompts, pixels: Callable[[], NDArray[np.uint8]]) -> int:
-            del prompts
+        def ask(window: Window) -> int:
             if question.mirrored:
-                turned = np.ascontiguousarray(keys.pixels(position)[:, ::-1])
-                key, pixels = slice_key(turned), lambda: turned
-            return client.find(key, question.adapter, names, pixels=pixels)
+                turned = np.ascontiguousarray(keys.pixels(position, window)[:, ::-1])
+                return client.find(
+                    slice_key(turned), question.adapter, names, pixels=lambda: turned
+                )
+            pixels = partial(keys.pixels, position, window)
+            return client.find(keys.key(position), question.adapter, names, pixels=pixels)
 
-        self._put(question, position, Prompts(), ask)
+        self._put(question, position, ask)
 
     def _feed(self) -> None:
         """Give the finisher the slices that have all their answers, in order."""

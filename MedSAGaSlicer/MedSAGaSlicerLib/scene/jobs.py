@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError, MedSAGaError, WorkerError
 from MedSAGaSlicerLib.scene.events import MaskWritten
+from MedSAGaSlicerLib.scene.nearer import Nearer
 from MedSAGaSlicerLib.scene.writing import AutomaticWriter
 from MedSAGaSlicerLib.worker.events import Decoded, Failed
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from MedSAGaSlicerLib.engine.prompts import Prompts
     from MedSAGaSlicerLib.engine.regions.window import Window
     from MedSAGaSlicerLib.scene.annotation import Annotation
     from MedSAGaSlicerLib.scene.events import AnnotationEvent
@@ -59,10 +60,10 @@ class _Asked:
 
     tag: Any
     position: SlicePosition
-    prompts: Prompts
-    ask: Callable[..., int]
+    ask: Callable[[Window], int]
     pixels_key: str
     window: Window
+    near: Prompts | None
 
 
 @dataclass
@@ -156,7 +157,7 @@ class Job(ABC):
                 self._answered(asked.tag, replace(event, mask=mask))
             else:
                 # Voxels were edited while the model was busy: it looked at another image.
-                self._put(asked.tag, asked.position, asked.prompts, asked.ask)
+                self._put(asked.tag, asked.position, asked.ask, asked.near)
         except MedSAGaError as error:
             self._give_up(error)
         if event.logits_id not in self._refinable:
@@ -209,28 +210,41 @@ class Job(ABC):
 
         ``mask`` (rows, columns) is what is expected there.
         """
+        client, keys = self._place.client, self._place.keys
         options: dict[str, Any] = {} if taught is None else {"taught": taught}
-        if mask is not None:
-            options["mask"] = self._place.keys.window(position).cut(mask)
-        decode = partial(self._place.client.decode, **options)
+
+        def ask(window: Window, previous: int | None = None) -> int:
+            if mask is not None:
+                options["mask"] = window.cut(mask)
+            key, inside = keys.key_of(position, window), window.seen_from_within(prompts)
+            pixels = partial(keys.pixels, position, window)
+            return client.decode(key, inside, pixels=pixels, previous=previous, **options)
+
+        # Logits are of the whole slice, or the region: only without them it can be seen from near.
+        near = None if previous is not None else prompts
         try:
-            return self._put(tag, position, prompts, partial(decode, previous=previous))
+            return self._put(tag, position, partial(ask, previous=previous), near)
         except InputError:
             if previous is None:
                 raise
             # That answer is lost, as after another model was loaded: ask from scratch.
-            return self._put(tag, position, prompts, decode)
+            return self._put(tag, position, ask, prompts)
 
     def _put(
-        self, tag: Any, position: SlicePosition, prompts: Prompts, ask: Callable[..., int]
+        self,
+        tag: Any,
+        position: SlicePosition,
+        ask: Callable[[Window], int],
+        near: Prompts | None = None,
     ) -> int:
         place = self._place
         if not place.client.running:
             place.client.start()
         key, window = place.keys.key(position), place.keys.window(position)
-        inside = window.seen_from_within(prompts)
-        request = ask(key, prompts=inside, pixels=partial(place.keys.pixels, position))
-        self._asked[request] = _Asked(tag, position, prompts, ask, key, window)
+        if near is not None:
+            window = Nearer(place.client, place.keys).for_prompts(position, near)
+        request = ask(window)
+        self._asked[request] = _Asked(tag, position, ask, key, window, near)
         return request
 
     def _write(self, key: WorkKey, mask: NDArray[np.bool_], score: float = 1.0) -> bool:

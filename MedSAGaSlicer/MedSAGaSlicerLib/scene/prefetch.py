@@ -90,6 +90,16 @@ class SliceKeys:
             self._keys[position] = slice_key(self.pixels(position))
         return self._keys[position]
 
+    def key_of(self, position: SlicePosition, window: Window) -> str:
+        """The key of a part of the slice.
+
+        Raises:
+            InputError: see ``key``.
+        """
+        if window == self.window(position):
+            return self.key(position)
+        return slice_key(self.pixels(position, window))
+
     def pixels(self, position: SlicePosition, window: Window | None = None) -> Pixels:
         """What the worker is shown of the slice, or another part of it, normalised.
 
