@@ -1,5 +1,6 @@
 """The scene layer on a volume of 512 x 512 x 300 voxels with three segments: what a slice costs to
-write, how a labelmap grows, what an undo step takes, and what a click costs beyond the model."""
+write, how a labelmap grows, what an undo step takes, what a click costs beyond the model, and
+whether slices are ready when a person scrolls to them."""
 
 import argparse
 import os
@@ -26,24 +27,35 @@ from MedSAGaSlicerLib.scene.events import MaskWritten
 from MedSAGaSlicerLib.scene.segments import read_slice, write_slice
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import grid_of
+from MedSAGaSlicerLib.worker.events import Stats
 
 SHAPE_KJI = (300, 512, 512)
 NAMES = ("tumour", "liver", "spleen")
 # The panel's timer while answers are outstanding.
 TICK_S = 0.01
+ENCODE_S, SCROLL_S = 0.35, 0.5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--writes", type=int, default=150)
     parser.add_argument("--clicks", type=int, default=100)
+    parser.add_argument(
+        "--slices", type=int, default=60, help="scrolled through, half a second each"
+    )
+    parser.add_argument("--only", choices=("writes", "growth", "clicks", "scrolling"))
     options = parser.parse_args()
     application = Application()
     volume = _volume()
-    _writes(_segmentation(application, volume), volume, options.writes)
-    _growth(application, volume)
-    _reference(_segmentation(application, volume), volume)
-    _clicks(application, volume, options.clicks)
+    if options.only in (None, "writes"):
+        _writes(_segmentation(application, volume), volume, options.writes)
+        _reference(_segmentation(application, volume), volume)
+    if options.only in (None, "growth"):
+        _growth(application, volume)
+    if options.only in (None, "clicks"):
+        _clicks(application, volume, options.clicks)
+    if options.only in (None, "scrolling"):
+        _scroll(application, volume, options.slices)
     application.close()
 
 
@@ -155,6 +167,55 @@ def _clicks(application: Application, volume: slicer.vtkMRMLScalarVolumeNode, co
         report("click to mask beyond the decode", beyond, "ms", p95=quantile, limit_p95=25, **about)
         report("undo", undone, "ms", **about)
         report("undo step", sizes, "bytes", of_a_volume=int(np.prod(SHAPE_KJI)), **about)
+        annotator.close()
+        stage.close()
+
+
+def _scroll(application: Application, volume: slicer.vtkMRMLScalarVolumeNode, count: int) -> None:
+    """Two slices a second from the middle of a volume that nobody has looked at, then a jump."""
+    middle = SHAPE_KJI[0] // 2
+    on = range(middle + 1, middle + count + 1)
+    back = range(middle + count - 1, middle - 1, -2)
+    ways = {"on": on, "back by twos": back, "after a jump": range(10, 10 + count // 3)}
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(Path(folder))
+        stage.cue("encode-seconds", str(ENCODE_S))
+        client = stage.started()
+        annotator = Annotator(volume, _segmentation(application, volume), client)
+        annotator.look_at("k", middle)
+        for way, indices in ways.items():
+            if way == "after a jump":
+                # Nobody could have known where to: the first slice is not counted.
+                annotator.look_at("k", indices[0] - 1)
+            late, slow = [], 0.0
+            for index in indices:
+                until = time.monotonic() + SCROLL_S
+                while time.monotonic() < until:
+                    start = time.perf_counter()
+                    annotator.poll()
+                    slow = max(slow, (time.perf_counter() - start) * 1e3)
+                    time.sleep(TICK_S)
+                if not annotator.is_ready("k", index):
+                    late.append(abs(index - indices[0]) + 1)
+                annotator.look_at("k", index)
+            # The n-th slice from a cold start cannot be there before n + 1 encodes are done, nor
+            # that from a jump before one more, which nobody can interrupt.
+            before = {"on": 1, "after a jump": 2}.get(way)
+            impossible = [n for n in late if before and (n + before) * ENCODE_S > n * SCROLL_S]
+            report(
+                "slices ready when scrolled to, 2 per second, encoder 0.35 s",
+                [1 - len(late) / len(indices)],
+                "share",
+                way=way,
+                slices=len(indices),
+                late=late,
+                late_for_any_order=impossible,
+                slowest_poll_ms=round(slow, 1),
+                limit=0.95,
+            )
+        (stats,) = (e for e in client.wait(client.stats(), SAFETY_S) if isinstance(e, Stats))
+        encoded, kept = (int(stats.values[name]) for name in ("encoded", "disk_entries"))
+        report("slices encoded twice while scrolling", [encoded - kept], "count", encoded=encoded)
         annotator.close()
         stage.close()
 

@@ -1,5 +1,5 @@
-"""The inference worker: what the way there and back costs, what an encode costs a decode, whether
-slices are ready when a person scrolls to them, and what killing it loses."""
+"""The inference worker: what the way there and back costs, what an encode costs a decode, and what
+killing it loses."""
 
 import argparse
 import tempfile
@@ -18,20 +18,16 @@ from MedSAGaSlicerLib.worker.events import Decoded, Encoded
 
 SIZE = (512, 512)
 CLICK = Prompts(points=((256, 200),), positive=(True,))
-# The panel's timer while answers are outstanding.
-TICK_S = 0.01
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--families", nargs="*", default=["starter"])
     parser.add_argument("--decodes", type=int, default=100)
-    parser.add_argument("--slices", type=int, default=40, help="at least 20")
     parser.add_argument("--kills", type=int, default=100)
     options = parser.parse_args()
     for family in options.families:
         _with_stage(lambda stage, family=family: _decodes(stage, family, options.decodes))
-    _with_stage(lambda stage: _scroll(stage, options.slices))
     _with_stage(lambda stage: _kills(stage, options.kills, launched=False))
     _with_stage(lambda stage: _kills(stage, options.kills, launched=True))
 
@@ -87,39 +83,6 @@ def _decode_with_news(client: InferenceClient, key: str) -> tuple[float, float, 
     answer = only(news, Decoded)
     client.release(answer.logits_id)
     return total, answer.milliseconds, news
-
-
-def _scroll(stage: Stage, count: int) -> None:
-    """Two slices a second down, a turn half-way back up, and a jump; the encoder takes 0.35 s."""
-    stage.cue("encode-seconds", "0.35")
-    client = stage.started()
-    slices = [a_slice(number, SIZE) for number in range(2 * count)]
-    way = [*range(count), *range(count - 2, count // 2, -1), *range(count + 10, 2 * count - 5)]
-    ready: set[str] = set()
-    reached, jump = [], way.index(count + 10)
-    for step, place in enumerate(way):
-        begin = time.monotonic()
-        reached.append(slices[place][0] in ready)
-        client.encode(*slices[place])
-        forward = 1 if step == 0 or place >= way[step - 1] else -1
-        ahead = range(place + forward, place + 9 * forward, forward)
-        wanted = [slices[number] for number in ahead if 0 <= number < len(slices)]
-        client.prefetch([(key, lambda pixels=pixels: pixels) for key, pixels in wanted])
-        while time.monotonic() < begin + 0.5:
-            ready |= {event.key for event in client.poll() if isinstance(event, Encoded)}
-            time.sleep(TICK_S)
-    encoded = stage.encoded()
-    # The first slice and the one jumped to could not be known beforehand.
-    known = [float(hit) for step, hit in enumerate(reached) if step not in (0, jump)]
-    report(
-        "slices ready when scrolled to, 2 per second, encoder 0.35 s",
-        [sum(known) / len(known)],
-        "share",
-        slices=len(known),
-        missed=[way[step] for step, hit in enumerate(reached) if not hit],
-        encoded=len(encoded),
-        encoded_twice=len(encoded) - len(set(encoded)),
-    )
 
 
 def _kills(stage: Stage, count: int, *, launched: bool) -> None:

@@ -111,19 +111,24 @@ def test_a_jump_drops_what_was_wanted_before(stack, segmentation):
     assert not set(client.prefetch_lists[-1]) & near
 
 
-def test_scrolling_at_two_slices_a_second_finds_nearly_every_slice_ready(stack, segmentation):
+def test_scrolling_at_two_slices_a_second_finds_every_slice_ready_that_can_be(stack, segmentation):
     client = SlowEncoder(seconds=0.35)
     annotator = Annotator(stack, segmentation, client)
-    annotator.look_at("k", 0)
-    ready, visited = 0, 0
-    for index in [*range(1, 70), *range(68, 40, -1)]:
+    annotator.look_at("k", 20)
+    # On, back over what was seen and beyond, a jump, and on from there.
+    way = [*range(21, 45), *range(43, 5, -1), 60, *range(61, 80)]
+    late = []
+    for index in way:
         for _ in range(50):
             client.pass_time(0.01)
             annotator.poll()
         annotator.look_at("k", index)
-        visited += 1
-        ready += annotator.is_ready("k", index)
-    assert ready / visited >= 0.95
+        if not annotator.is_ready("k", index):
+            late.append(index)
+    # The first slice takes 0.35 s, the next 0.70, the third 1.05: not before that is the encoder
+    # ahead of somebody who goes on every half second.
+    assert late == [21, 22, 60, 61, 62]
+    assert 1 - len(late) / len(way) > 0.93
     assert len(client.encoded) == len(set(client.encoded))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -187,6 +188,8 @@ def node_from_ijk(node: slicer.vtkMRMLSegmentationNode, grid: Grid) -> NDArray[n
     Raises:
         InputError: the segmentation lies under a non-linear transform.
     """
+    if node.GetParentTransformNode() is None:
+        return grid.ijk_to_ras
     matrix: NDArray[np.float64] = np.linalg.inv(world_from_node(node)) @ grid.ijk_to_ras
     return matrix
 
@@ -209,13 +212,20 @@ def layer_of(node: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: Grid) 
     from_ijk = node_from_ijk(node, grid)
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
-    lattice = Lattice.between(np.linalg.inv(from_ijk) @ array_of(matrix), grid.shape_ijk)
+    lattice = _lattice(from_ijk.tobytes(), array_of(matrix).tobytes(), grid.shape_ijk)
     layer = Layer(image, int(segment.GetLabelValue()), lattice, grid, from_ijk)
     if layer.is_void and lattice.axes is None:
         # Nothing there yet that could be lost by laying it out anew.
         layer.fit()
         return layer_of(node, segment_id, grid)
     return layer
+
+
+@lru_cache(maxsize=32)
+def _lattice(from_ijk: bytes, from_label: bytes, shape_ijk: tuple[int, int, int]) -> Lattice:
+    # Asked for several times per click, and nearly always the same.
+    to_node, labels = (np.frombuffer(each).reshape(4, 4) for each in (from_ijk, from_label))
+    return Lattice.between(np.linalg.inv(to_node) @ labels, shape_ijk)
 
 
 def _separated(node: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: Grid) -> Layer:

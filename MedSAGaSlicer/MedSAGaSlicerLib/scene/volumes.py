@@ -59,6 +59,11 @@ class Grid:
         )
 
     @cached_property
+    def is_flat(self) -> bool:
+        """Whether the voxels have no volume in the world, so that nothing can be placed in one."""
+        return bool(abs(np.linalg.det(self.ijk_to_ras[:3, :3])) < np.finfo(np.float32).tiny)
+
+    @cached_property
     def is_straight(self) -> bool:
         """Whether the voxel axes stand at right angles in the world."""
         return self.geometry.is_orthogonal
@@ -98,14 +103,16 @@ def grid_of(volume: slicer.vtkMRMLVolumeNode) -> Grid:
     image = _image_of(volume)
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
-    ijk_to_ras = world_from_node(volume) @ array_of(matrix)
-    if abs(np.linalg.det(ijk_to_ras[:3, :3])) < np.finfo(np.float32).tiny:
+    ijk_to_ras = array_of(matrix)
+    if volume.GetParentTransformNode() is not None:
+        ijk_to_ras = world_from_node(volume) @ ijk_to_ras
+    i, j, k = image.GetDimensions()
+    grid = _grid(i, j, k, ijk_to_ras.tobytes())
+    if grid.is_flat:
         msg = (
             f"The voxels of {volume.GetName()!r} have no extent. Correct its spacing or transform."
         )
         raise InputError(msg)
-    i, j, k = image.GetDimensions()
-    grid = _grid(i, j, k, ijk_to_ras.tobytes())
     if not grid.is_straight:
         msg = (
             f"The voxel axes of {volume.GetName()!r} do not stand at right angles (sheared, as by "
