@@ -50,14 +50,16 @@ class MedSAGaSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self):
         """Build the panel; called once, when the module is first opened."""
         super().setup()
+        from MedSAGaSlicerLib.gui.sections import load_sections
         from MedSAGaSlicerLib.gui.widget import Panel
 
         root = slicer.util.loadUI(self.resourcePath("UI/MedSAGaSlicer.ui"))
         self.layout.addWidget(root)
         root.setMRMLScene(slicer.mrmlScene)
         self.logic = MedSAGaSlicerLogic()
-        ui = slicer.util.childWidgetVariables(root)
+        ui = load_sections(root, self.resourcePath)
         self.panel = Panel(ui, self.logic.annotators, self.logic.parameters)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneClosing)
         for event in (slicer.mrmlScene.EndCloseEvent, slicer.mrmlScene.EndImportEvent):
             self.addObserver(slicer.mrmlScene, event, self.onSceneReplaced)
 
@@ -70,6 +72,10 @@ class MedSAGaSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called each time the module is left."""
         if self.panel:
             self.panel.exit()
+
+    def onSceneClosing(self, _caller, _event):
+        """Called when the scene is about to be closed."""
+        self.panel.onSceneAboutToClose()
 
     def onSceneReplaced(self, _caller, _event):
         """Called when the scene was closed, or another one was loaded."""

@@ -5,6 +5,7 @@ import tempfile
 import unittest
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import qt
@@ -16,8 +17,10 @@ from MedSAGaSlicerLib.scene.segments import read_slice
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import grid_of
 from MedSAGaSlicerLib.worker.client import InferenceClient
+from MedSAGaSlicerLib.worker.teach_client import TeachClient
 
 FAKES = Path(__file__).resolve().parent.parent / "fakes"
+OWN_FOLDERS = ("MEDSAGA_CACHE", "MEDSAGA_EXAMPLES", "MEDSAGA_TAUGHT")
 MODEL, OTHER_MODEL = "sam_vit_b", "mobile_sam"
 SPACING = (1.0, 1.0, 2.0)
 SHAPE_KJI = (12, 60, 80)
@@ -32,9 +35,10 @@ class AnnotatingTestCase(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        self._models = os.environ.get(registry.FOLDER_VARIABLE)
-        os.environ[registry.FOLDER_VARIABLE] = self.folder.name
-        self.addCleanup(self._restore_models)
+        folders = {name: str(Path(self.folder.name) / name.lower()) for name in OWN_FOLDERS}
+        own = mock.patch.dict(os.environ, {**folders, registry.FOLDER_VARIABLE: self.folder.name})
+        own.start()
+        self.addCleanup(own.stop)
         for name in (MODEL, OTHER_MODEL):
             (Path(self.folder.name) / registry.entry(name).file).touch()
         slicer.mrmlScene.Clear()
@@ -42,6 +46,7 @@ class AnnotatingTestCase(unittest.TestCase):
         self.panel, self.ui = self.widget.panel, self.widget.panel.ui
         self.logic = slicer.util.getModuleLogic("MedSAGaSlicer")
         self.logic.annotators.make_client = self.make_client
+        self.logic.annotators.make_teach_client = self.make_teach_client
         self.addCleanup(self.logic.annotators.close)
         self.volume = self.make_volume("CT")
 
@@ -58,9 +63,13 @@ class AnnotatingTestCase(unittest.TestCase):
         return InferenceClient(
             model=model,
             predictor="fake_predictor:load",
+            adapters="fake_predictor:adapt",
             cache_folder=str(Path(self.folder.name) / "cache"),
-            environment={**os.environ, "PYTHONPATH": path},
+            environment={**os.environ, "PYTHONPATH": path, "PATIENT_LESSON": self.folder.name},
         )
+
+    def make_teach_client(self, client: InferenceClient) -> TeachClient:
+        return TeachClient.beside(client, lesson="patient_lesson:give")
 
     def open_panel(self) -> None:
         """Show the module and choose the volume and a new segment, as a person would."""
@@ -133,10 +142,9 @@ class AnnotatingTestCase(unittest.TestCase):
         x, y, *_ = to_xy.MultiplyPoint((*ras, 1))
         return round(x), round(y)
 
-    def _restore_models(self) -> None:
-        os.environ.pop(registry.FOLDER_VARIABLE, None)
-        if self._models is not None:
-            os.environ[registry.FOLDER_VARIABLE] = self._models
+    def look(self) -> None:
+        """Let the panel look around once more, as its timer has it do."""
+        self.panel.onTick()
 
 
 def disc(i: int, j: int) -> np.ndarray:

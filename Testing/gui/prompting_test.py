@@ -141,9 +141,9 @@ class PromptingTest(AnnotatingTestCase):
         for row, column, value in ((0, 0, -0.8), (2, 0, 0.6), (0, 2, 0.6), (2, 2, 0.8)):
             matrix.SetElement(row, column, value)
         node.UpdateMatrices()
-        self.wait_until(lambda: not self.ui.confirmButton.isEnabled())
-        self.assertIn("obliquely", self.ui.confirmButton.toolTip)
+        self.wait_until(lambda: not self.ui.confirmEmptyButton.isEnabled())
+        self.assertIn("obliquely", self.ui.confirmEmptyButton.toolTip)
         self.assertTrue(self.ui.alignButton.isVisibleTo(self.widget.parent))
         self.ui.alignButton.click()
-        self.assertTrue(self.ui.confirmButton.isEnabled())
+        self.assertTrue(self.ui.confirmEmptyButton.isEnabled())
         self.assertFalse(self.ui.alignButton.isVisibleTo(self.widget.parent))

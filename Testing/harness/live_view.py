@@ -41,6 +41,12 @@ class qMRMLSliceView(QWidget):
     def mrmlSliceNode(self) -> Any:
         return self._view.node
 
+    def setViewCursor(self, cursor: Any) -> None:
+        self.setCursor(cursor)
+
+    def unsetViewCursor(self) -> None:
+        self.unsetCursor()
+
     def scheduleRender(self) -> None:
         self.update()
 

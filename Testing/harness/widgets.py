@@ -6,6 +6,7 @@ widget does is Slicer's documentation put into few lines, and so an assumption.
 
 from harness.node_selector import qMRMLNodeComboBox
 from harness.plain_widgets import ctkCollapsibleButton, qMRMLWidget
+from harness.segment_editor import qMRMLSegmentEditorWidget
 from harness.segment_selector import qMRMLSegmentSelectorWidget
 
 WIDGETS: dict[str, type] = {
@@ -13,6 +14,7 @@ WIDGETS: dict[str, type] = {
     for kind in (
         ctkCollapsibleButton,
         qMRMLNodeComboBox,
+        qMRMLSegmentEditorWidget,
         qMRMLSegmentSelectorWidget,
         qMRMLWidget,
     )
@@ -25,6 +27,11 @@ SIGNALS = {
         "currentNodeChanged": "vtkMRMLNode*",
         "currentNodeIDChanged": "QString",
         "nodeAddedByUser": "vtkMRMLNode*",
+    },
+    "qMRMLSegmentEditorWidget": {
+        "currentSegmentIDChanged": "QString",
+        "segmentationNodeChanged": "vtkMRMLSegmentationNode*",
+        "sourceVolumeNodeChanged": "vtkMRMLVolumeNode*",
     },
     "qMRMLSegmentSelectorWidget": {
         "currentNodeChanged": "vtkMRMLNode*",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from MedSAGaSlicerLib.errors import CheckpointError
 from MedSAGaSlicerLib.gui import overview
 from MedSAGaSlicerLib.scene.annotator import Annotator
+from MedSAGaSlicerLib.scene.editor_node import editor_node
 from MedSAGaSlicerLib.worker.client import InferenceClient
+from MedSAGaSlicerLib.worker.teach_client import TeachClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,13 +23,14 @@ class Annotators:
 
     There is one worker, so there is one annotator at a time: asking for another pair ends the one
     before. All of it is in the scene then, and it goes on when it is asked for again.
-    ``make_client`` makes the worker's client for a model's name; ``changed`` is called when
-    another annotator is in use.
+    ``make_client`` makes the worker's client for a model's name, ``make_teach_client`` one for
+    lessons beside it; ``changed`` is called when another annotator is in use.
     """
 
     def __init__(self, make_client: Callable[[str], InferenceClient] | None = None) -> None:
         """Nothing is started yet."""
         self.make_client = make_client or _client_for
+        self.make_teach_client: Callable[[InferenceClient], TeachClient] = TeachClient.beside
         self.changed: Callable[[], None] = _ignore
         self._client: InferenceClient | None = None
         self._current: Annotator | None = None
@@ -67,7 +71,9 @@ class Annotators:
             raise CheckpointError(msg)
         if self._client is None:
             self._client = self.make_client(models[0])
-        annotator = Annotator(volume, segmentation, self._client)
+        editor = editor_node(volume.GetScene())
+        annotator = Annotator(volume, segmentation, self._client, editor=editor)
+        annotator.make_teach_client = partial(self.make_teach_client, self._client)
         if current is not None:
             current.close()
         self._current = annotator

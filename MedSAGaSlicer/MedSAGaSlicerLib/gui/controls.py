@@ -23,21 +23,25 @@ class Situation:
     """What the controls depend on.
 
     ``obstacle`` is why nothing can be annotated, "" if it can. ``position`` is the slice that the
-    person looks at; if there is none, ``misplaced`` says why.
+    person looks at; if there is none, ``misplaced`` says why. ``under_way`` is the job that goes
+    through the volume just now, "" if none.
     """
 
     obstacle: str
     position: SlicePosition | None = None
     misplaced: str = ""
-    is_confirmed: bool = False
+    confirmed: tuple[SlicePosition, ...] = ()
     has_prompts: bool = False
     undo: str | None = None
     redo: str | None = None
     predicts_at_once: bool = True
     has_unasked: bool = False
+    under_way: str = ""
 
     @classmethod
-    def of(cls, annotator: Annotator, focus: Focus, segment_id: str) -> Situation:
+    def of(
+        cls, annotator: Annotator, focus: Focus, segment_id: str, under_way: str = ""
+    ) -> Situation:
         """The situation of an annotation that goes on."""
         position, misplaced = None, ""
         try:
@@ -50,13 +54,30 @@ class Situation:
             obstacle="",
             position=position,
             misplaced=misplaced,
-            is_confirmed=position in annotator.confirmed(),
+            confirmed=annotator.confirmed(),
             has_prompts=(segment_id, position) in places,
             undo=undo,
             redo=redo,
             predicts_at_once=annotator.auto_predict,
             has_unasked=annotator.has_unasked_prompts,
+            under_way=under_way,
         )
+
+    @property
+    def nowhere(self) -> str:
+        """Why nothing can be done with the slice that is looked at, "" if something can."""
+        missing = "" if self.position else self.misplaced or str(_("No slice view is shown."))
+        return self.obstacle or missing
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the slice that is looked at is confirmed."""
+        return self.position in self.confirmed
+
+    @property
+    def here(self) -> str:
+        """What the slice that is looked at is called."""
+        return slice_name(self.position) if self.position else str(_("slice"))
 
 
 class Controls:
@@ -69,22 +90,25 @@ class Controls:
         self._usual_tooltips: dict[str, str] = {}
 
     def show(self, situation: Situation) -> None:
-        """Let the person do what is possible now."""
+        """Let the person prompt as far as that is possible now."""
         # With every tick of the timer: nothing to do as long as nothing changes.
         if situation == self._shown:
             return
         self._shown = situation
         obstacle = situation.obstacle
-        self.allow(self.ui.pointButton, obstacle)
-        self.allow(self.ui.boxButton, obstacle)
+        for control in (self.ui.pointButton, self.ui.boxButton, self.ui.removeButton):
+            self.allow(control, obstacle)
         self.allow(self.ui.autoPredictCheckBox, obstacle)
-        self.allow(self.ui.undoButton, obstacle or _unless(situation.undo, _("Nothing to undo.")))
-        self.allow(self.ui.redoButton, obstacle or _unless(situation.redo, _("Nothing to redo.")))
+        self.allow(self.ui.undoButton, obstacle or unless(situation.undo, _("Nothing to undo.")))
+        self.allow(self.ui.redoButton, obstacle or unless(situation.redo, _("Nothing to redo.")))
         nothing = _("There are no new prompts.")
         if situation.predicts_at_once:
             nothing = _("The model is asked at every prompt.")
-        self.allow(self.ui.predictButton, obstacle or _unless(situation.has_unasked, nothing))
-        self._show_slice(situation)
+        self.allow(self.ui.predictButton, obstacle or unless(situation.has_unasked, nothing))
+        bare = _("The segment has no prompts on {slice}.").format(slice=situation.here)
+        reason = situation.nowhere or unless(situation.has_prompts, bare)
+        self.allow(self.ui.clearButton, reason)
+        self.ui.alignButton.setVisible(bool(situation.misplaced))
 
     def allow(self, control: Any, reason: str) -> None:
         """Enable a control, or disable it with the reason in its tooltip."""
@@ -93,21 +117,7 @@ class Controls:
         if control.toolTip != (reason or usual):
             control.setToolTip(reason or usual)
 
-    def _show_slice(self, situation: Situation) -> None:
-        position = situation.position
-        nowhere = "" if position else situation.misplaced or _("No slice view is shown.")
-        reason = situation.obstacle or nowhere
-        self.allow(self.ui.confirmButton, reason)
-        name = slice_name(position) if position else _("slice")
-        if situation.is_confirmed:
-            self.ui.confirmButton.setText(_("Unc&onfirm {slice}").format(slice=name))
-        else:
-            self.ui.confirmButton.setText(_("C&onfirm {slice}").format(slice=name))
-        bare = _("The segment has no prompts on {slice}.").format(slice=name)
-        self.allow(self.ui.clearButton, reason or _unless(situation.has_prompts, bare))
-        self.ui.clearButton.setText(_("C&lear {slice}").format(slice=name))
-        self.ui.alignButton.setVisible(bool(situation.misplaced))
 
-
-def _unless(possible: object, reason: str) -> str:
+def unless(possible: object, reason: str) -> str:
+    """The reason why something is not possible, "" if it is."""
     return "" if possible else reason

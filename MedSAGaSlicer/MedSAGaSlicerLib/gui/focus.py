@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from MedSAGaSlicerLib.scene.slices import shown_slice
+from MedSAGaSlicerLib.scene.slices import show_slice, shown_axis, shown_slice
 from MedSAGaSlicerLib.scene.volumes import grid_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,21 @@ class Focus:
             InputError: the view shows no slice of the volume as it is, or the volume has none.
         """
         return None if self.view is None else shown_slice(self.view, grid_of(volume))
+
+    def jump(self, volume: slicer.vtkMRMLVolumeNode, position: SlicePosition) -> bool:
+        """Scroll a view to a slice, the one in focus if it can; whether there is such a view.
+
+        Raises:
+            InputError: the volume has no such slice.
+        """
+        grid = grid_of(volume)
+        views = shown_views(self._scene)
+        for view in sorted(views, key=lambda view: view is not self.view):
+            if shown_axis(view, grid) == position.axis:
+                show_slice(view, grid, position)
+                self._view = view
+                return True
+        return False
 
     def close(self) -> None:
         """Stop watching the mouse."""

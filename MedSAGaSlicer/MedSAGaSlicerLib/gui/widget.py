@@ -10,15 +10,14 @@ from slicer.i18n import tr as _
 
 from MedSAGaSlicerLib.errors import InputError, MedSAGaError
 from MedSAGaSlicerLib.gui import wording
-from MedSAGaSlicerLib.gui.catalogue import Catalogue
 from MedSAGaSlicerLib.gui.choices import Choices, active_volume
 from MedSAGaSlicerLib.gui.controls import Controls, Situation
+from MedSAGaSlicerLib.gui.desk import Desk
 from MedSAGaSlicerLib.gui.focus import Focus, shown_views
-from MedSAGaSlicerLib.gui.tools import Tools
-from MedSAGaSlicerLib.scene.events import Problem
-from MedSAGaSlicerLib.scene.slices import align
-from MedSAGaSlicerLib.scene.volumes import grid_of
-from MedSAGaSlicerLib.worker.events import Ready
+from MedSAGaSlicerLib.gui.model_state import ModelState
+from MedSAGaSlicerLib.gui.prompts_section import PromptsSection
+from MedSAGaSlicerLib.gui.sections import Sections
+from MedSAGaSlicerLib.scene.events import Closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
 
     from MedSAGaSlicerLib.gui.annotators import Annotators
     from MedSAGaSlicerLib.gui.parameter_node import ParameterNode
-    from MedSAGaSlicerLib.scene.annotator import Annotator
     from MedSAGaSlicerLib.scene.events import AnnotationEvent
-    from MedSAGaSlicerLib.scene.slices import SlicePosition
 
 _WAITING_MS, _IDLE_MS = 10, 100
 
@@ -36,7 +33,7 @@ _WAITING_MS, _IDLE_MS = 10, 100
 class Panel:
     """Annotates what is chosen at its top while the module is shown.
 
-    ``ui`` has the named widgets of MedSAGaSlicer.ui as attributes; ``parameters`` looks up the
+    ``ui`` has the named widgets of the .ui files as attributes; ``parameters`` looks up the
     parameter node of the present scene. The annotator is the one that the console has, too.
     """
 
@@ -48,65 +45,76 @@ class Panel:
     ) -> None:
         self.ui = ui
         self._annotators, self._look_up = annotators, parameters
-        self._parameters: ParameterNode | None = None
         self._views: list[slicer.vtkMRMLSliceNode] = []
-        self._obstacle = self._said = self._device = self._trouble = ""
-        self._catalogue = Catalogue(ui, self.follow)
-        self._choices = Choices(ui, self.follow, self.use_model)
-        self._controls = Controls(ui)
+        self._obstacle = ""
         self._focus = Focus(slicer.mrmlScene)
-        self._tools = Tools(ui, self.say)
+        self.desk = Desk(annotators, self._focus)
+        self._controls = Controls(ui)
+        self._model = ModelState(ui, annotators)
+        self._choices = Choices(ui, self.follow, self.use_model)
+        self.prompts = PromptsSection(ui, self.desk, self._on_tool)
+        self.sections = Sections(ui, self.desk, self._controls, self._on_effect, self.onRefreshed)
+        self.desk.before, self.desk.acted = self.sections.corrections.record, self._show
         self._timer = qt.QTimer()
         self._timer.timeout.connect(self.onTick)
-        self.ui.undoButton.clicked.connect(self.onUndo)
-        self.ui.redoButton.clicked.connect(self.onRedo)
-        self.ui.predictButton.clicked.connect(self.onPredict)
-        self.ui.clearButton.clicked.connect(self.onClear)
-        self.ui.confirmButton.clicked.connect(self.onConfirm)
-        self.ui.alignButton.clicked.connect(self.onAlign)
         self._annotators.changed = self.onAnnotatorChanged
 
     def enter(self) -> None:
         """The module is shown: files, packages and nodes may have come or gone since."""
-        self._catalogue.refresh()
-        self._choices.list_models(self._catalogue.present)
-        self._parameters = self._look_up()
-        if self._parameters.volume is None:
-            self._parameters.volume = active_volume(slicer.mrmlScene)
-        self._choices.bind(self._parameters)
+        self.sections.refresh()
+        self._choices.list_models(self.sections.present_models)
+        parameters = self._look_up()
+        if parameters.volume is None:
+            parameters.volume = active_volume(slicer.mrmlScene)
+        self.desk.parameters = parameters
+        self._choices.bind(parameters)
+        self.sections.enter()
         self.follow()
 
     def exit(self) -> None:
         """The module is left: the views are other modules' now. Masks under way still come."""
-        self._tools.put_down()
+        self.prompts.put_down()
+        self.sections.leave()
         self._choices.bind(None)
-        self._parameters = None
+        self.desk.parameters = None
         self._watch([])
 
     def cleanup(self) -> None:
         """The panel is about to be destroyed."""
         self.exit()
         self._timer.stop()
-        self._tools.close()
+        self.prompts.close()
+        self.sections.close()
         self._focus.close()
         self._annotators.close()
 
+    def onSceneAboutToClose(self) -> None:
+        """The scene is about to lose all its nodes."""
+        self.prompts.put_down()
+        self.sections.leave_scene()
+
     def onSceneReplaced(self) -> None:
         """The scene was closed or loaded, and may have another parameter node."""
-        if self._parameters is not None:
+        if self.desk.parameters is not None:
             self.exit()
             self.enter()
 
+    def onRefreshed(self) -> None:
+        """Models or packages may have come or gone."""
+        self._choices.list_models(self.sections.present_models)
+        self.follow()
+
     def follow(self) -> None:
         """Work on what is chosen, unless something is missing for that."""
-        if self._parameters is not None:
-            self._obstacle = self._take_up(self._parameters)
+        if self.desk.parameters is not None:
+            self._obstacle = self._take_up(self.desk.parameters)
             self._show()
 
     def onAnnotatorChanged(self) -> None:
         """Another annotator is in use, perhaps by a line in the console: show its nodes."""
-        annotator, parameters = self._annotators.current, self._parameters
-        self._device = self._trouble = ""
+        annotator, parameters = self._annotators.current, self.desk.parameters
+        self._model.forget()
+        self.sections.jobs.forget()
         self._timer.start(_WAITING_MS)
         if annotator is None or parameters is None:
             return
@@ -118,77 +126,50 @@ class Panel:
 
     def use_model(self, name: str) -> None:
         """Have another model answer from now on."""
-        self._device = self._trouble = ""
-        self._do(lambda annotator: annotator.use_model(name))
+        self._model.forget()
+        self.desk.do(lambda annotator: annotator.use_model(name))
 
     def onTick(self) -> None:
         """See what has come, and look again soon if something is still to come."""
+        self.sections.poll()
         annotator = self._annotators.current
         if annotator is None:
-            self._timer.stop()
+            if not self.sections.busy:
+                self._timer.stop()
             self.follow()
             return
+        self.sections.corrections.record()
         for event in annotator.poll():
             self._hear(event)
+        self.sections.jobs.follow()
         if self._views and self._views != shown_views(slicer.mrmlScene):
             # Another layout.
             self.follow()
-        interval = _WAITING_MS if annotator.busy or self._annotators.busy else _IDLE_MS
+        waiting = annotator.busy or self._annotators.busy or self.sections.busy
+        interval = _WAITING_MS if waiting else _IDLE_MS
         if self._timer.interval != interval:
             self._timer.setInterval(interval)
         self._show()
 
-    def say(self, line: str, details: str = "") -> None:
-        """Show a line below the buttons, unless it is empty."""
-        if line:
-            self._said = line
-            self.ui.statusLabel.setToolTip(details or line)
-
-    def onUndo(self, _checked: bool = False) -> None:
-        """Take the last action back."""
-        self._do(lambda a: self.say(_("Undone: {action}.").format(action=a.undo())))
-
-    def onRedo(self, _checked: bool = False) -> None:
-        """Do again what was undone last."""
-        self._do(lambda a: self.say(_("Done again: {action}.").format(action=a.redo())))
-
-    def onPredict(self, _checked: bool = False) -> None:
-        """Ask the model about the prompts placed so far."""
-        self._do(lambda annotator: annotator.predict())
-
-    def onClear(self, _checked: bool = False) -> None:
-        """Remove the segment's prompts from the slice."""
-        segment_id = self._parameters.segmentId if self._parameters else ""
-        self._do_there(lambda a, p: a.clear_slice(segment_id, p.axis, p.index))
-
-    def onConfirm(self, _checked: bool = False) -> None:
-        """Confirm the slice, or take its confirmation back."""
-        self._do_there(
-            lambda annotator, position: (
-                annotator.unconfirm(position.axis, position.index)
-                if position in annotator.confirmed()
-                else annotator.confirm(position.axis, position.index)
-            )
-        )
-
-    def onAlign(self, _checked: bool = False) -> None:
-        """Turn the view onto the volume's nearest slice."""
-        self._do(lambda annotator: align(self._focus.view, grid_of(annotator.volume)))
+    def wake(self) -> None:
+        """Look soon: something was begun that needs no annotator."""
+        self._timer.start(_WAITING_MS)
 
     def _take_up(self, parameters: ParameterNode) -> str:
         """Have an annotator for what is chosen; why not, "" if there is one."""
-        obstacle = wording.lacking(self._catalogue.missing, self._catalogue.present)
+        obstacle = wording.lacking(self.sections.missing, self.sections.present_models)
         obstacle = obstacle or wording.unchosen(parameters)
         if not obstacle:
             try:
                 annotator = self._annotators.of(parameters.volume, parameters.segmentation)
                 annotator.auto_predict = parameters.autoPredict
-                self._tools.aim(annotator, parameters.segmentId)
+                self.prompts.aim(annotator, parameters.segmentId)
+                self.sections.corrections.aim(annotator, parameters.segmentId)
                 self._watch(shown_views(slicer.mrmlScene))
             except MedSAGaError as error:
                 obstacle = str(error)
         if obstacle:
-            self._tools.put_down()
+            self.prompts.put_down()
         return obstacle
 
     def _watch(self, views: list[slicer.vtkMRMLSliceNode]) -> None:
@@ -201,68 +182,37 @@ class Panel:
             for view in views:
                 annotator.watch_view(view)
 
-    def _do(self, action: Callable[[Annotator], object]) -> None:
-        """Do something with the annotator, or say why that is not possible."""
-        annotator = self._annotators.current
-        if annotator is not None:
-            try:
-                action(annotator)
-            except MedSAGaError as error:
-                self.say(str(error))
-        self._show()
+    def _on_tool(self) -> None:
+        self.sections.corrections.put_down()
 
-    def _do_there(self, action: Callable[[Annotator, SlicePosition], object]) -> None:
-        """Do something with the annotator and the slice that is looked at."""
-
-        def act(annotator: Annotator) -> None:
-            position = self._focus.position(annotator.volume)
-            if position is not None:
-                action(annotator, position)
-
-        self._do(act)
+    def _on_effect(self) -> None:
+        self.prompts.put_down()
 
     def _hear(self, event: AnnotationEvent) -> None:
-        if isinstance(event, Ready):
-            self._device, self._trouble = event.device, ""
-        elif isinstance(event, Problem) and not self._device:
-            # Why the model could not be loaded is news; that there is none now is a consequence.
-            if event.kind == "no_model" and self._trouble:
-                return
-            self._trouble = event.message
-        self.say(wording.line_about(event), wording.details_about(event))
+        if isinstance(event, Closed):
+            self.sections.jobs.forget()
+        self.sections.hear(event)
+        if self._model.hear(event):
+            self.desk.say(wording.line_about(event), wording.details_about(event))
 
     def _show(self) -> None:
-        annotator, parameters = self._annotators.current, self._parameters
+        annotator, parameters = self._annotators.current, self.desk.parameters
         if parameters is None:
             return
         situation = Situation(self._obstacle)
         if annotator is not None and not self._obstacle:
+            under_way = self.sections.jobs.under_way
             try:
-                situation = Situation.of(annotator, self._focus, parameters.segmentId)
+                situation = Situation.of(annotator, self._focus, parameters.segmentId, under_way)
             except InputError as error:
                 situation = Situation(str(error))
         self._controls.show(situation)
         volumeless = "" if parameters.volume else _("Choose a volume first.")
         self._controls.allow(self.ui.addSegmentButton, volumeless)
-        self.ui.statusLabel.setText(situation.obstacle or self._under_way(situation) or self._said)
+        self.sections.show(situation)
+        line = situation.obstacle or self._model.under_way(situation.position) or self.desk.said
+        self.ui.statusLabel.setText(line)
+        self.ui.statusLabel.setToolTip(line if situation.obstacle else self.desk.details)
         if annotator is not None:
             self._choices.show_model(annotator.model)
-        self.ui.modelStateLabel.setText(self._model_state())
-
-    def _under_way(self, situation: Situation) -> str:
-        annotator, position = self._annotators.current, situation.position
-        if annotator is None or position is None or not self._annotators.busy or not self._device:
-            return ""
-        if annotator.is_ready(position.axis, position.index):
-            return ""
-        text = _("Encoding {slice} …").format(slice=wording.slice_name(position))
-        return str(text)
-
-    def _model_state(self) -> str:
-        if not self._annotators.running:
-            return str(_("not running"))
-        if self._device:
-            return str(_("ready ({device})").format(device=self._device))
-        if self._annotators.busy:
-            return str(_("loading …"))
-        return str(_("not loaded") if self._trouble else _("ready"))
+        self._model.show()

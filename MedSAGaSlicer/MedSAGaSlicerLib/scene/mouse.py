@@ -46,10 +46,10 @@ class MouseTool:
     """While it is in hand, the left button places prompts in slice views.
 
     A ``kind`` of "point" places one at each press, "box" draws one with each drag; with Ctrl held
-    they are negative. They go to ``segment``, which may be changed at any time. A press on a prompt
-    that is there takes hold of it, as without the tool; the other buttons and the wheel do what
-    they always do. Escape, or scrolling, calls a drag off. ``refused`` is told why something could
-    not be placed.
+    they are negative, and if it ``removes`` it is the other way round. They go to ``segment``,
+    which may be changed at any time. A press on a prompt that is there takes hold of it, as without
+    the tool; the other buttons and the wheel do what they always do. Escape, or scrolling, calls a
+    drag off. ``refused`` is told why something could not be placed.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class MouseTool:
         refused: Callable[[str], None],
     ) -> None:
         """Take the tool in hand; it works in no view yet."""
-        self.segment, self.kind = segment, kind
+        self.segment, self.kind, self.removes = segment, kind, False
         self._annotator, self._refused = annotator, refused
         self._views: list[_ViewMouse] = []
 
@@ -216,7 +216,7 @@ class _ViewMouse:
         self._drag = None
 
     def _is_positive(self) -> bool:
-        return not self._interactor.GetControlKey()
+        return bool(self._interactor.GetControlKey()) == self._tool.removes
 
     def _xy(self) -> tuple[int, int]:
         x, y = self._interactor.GetEventPosition()

@@ -104,7 +104,7 @@ def shown_slice(view: slicer.vtkMRMLSliceNode, grid: Grid) -> SlicePosition:
     others = [n for n in range(3) if n != axis]
     sizes = np.asarray(grid.shape_ijk)
     slopes = normal[others] / normal[axis]
-    drift = float(np.abs(slopes) @ (sizes[others] - 1))
+    drift = _drift(axis, normal, grid)
     if drift > _COINCIDENT_VOXELS:
         msg = (
             f"The view {name} cuts the volume obliquely: its plane crosses {drift:.1f} slices "
@@ -117,6 +117,12 @@ def shown_slice(view: slicer.vtkMRMLSliceNode, grid: Grid) -> SlicePosition:
         msg = f"The view {name} shows a plane outside the volume. Scroll back into it."
         raise InputError(msg)
     return SlicePosition("ijk"[axis], index)
+
+
+def shown_axis(view: slicer.vtkMRMLSliceNode, grid: Grid) -> str | None:
+    """Along which axis a view looks, wherever it is scrolled to; None if it looks obliquely."""
+    axis, normal, _ = _plane(view, grid)
+    return "ijk"[axis] if _drift(axis, normal, grid) <= _COINCIDENT_VOXELS else None
 
 
 def aligned_slice_to_ras(view: slicer.vtkMRMLSliceNode, grid: Grid) -> NDArray[np.float64]:
@@ -197,6 +203,12 @@ def meeting(
     else:
         touched[:, position.index] = line
     return touched
+
+
+def _drift(axis: int, normal: NDArray[np.float64], grid: Grid) -> float:
+    """How many slices along an axis a plane crosses between opposite ends of the volume."""
+    others = [n for n in range(3) if n != axis]
+    return float(np.abs(normal[others] / normal[axis]) @ (np.asarray(grid.shape_ijk)[others] - 1))
 
 
 def _plane(

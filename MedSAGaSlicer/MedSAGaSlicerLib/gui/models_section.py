@@ -1,4 +1,4 @@
-"""The table of models and what is said about packages, at the foot of the panel."""
+"""The table of models: which are here, and which can be had."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import SimpleNamespace
 
+    from MedSAGaSlicerLib.gui.controls import Controls
+    from MedSAGaSlicerLib.gui.desk import Desk
 
-class Catalogue:
+
+class ModelsSection:
     """Shows what is on this machine; ``changed`` is called after each look."""
 
-    def __init__(self, ui: SimpleNamespace, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, ui: SimpleNamespace, desk: Desk, controls: Controls, changed: Callable[[], None]
+    ) -> None:
         """Look for the first time when asked to."""
-        self.ui = ui
+        self.ui, self._desk, self._controls = ui, desk, controls
         self._changed = changed
         self.missing: tuple[str, ...] = ()
         self.present: tuple[str, ...] = ()
