@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from fake_lesson import leave_adapter
 from fake_predictor import expected
 from stage import SAFETY_S, Stage
 
@@ -162,3 +163,34 @@ def test_slices_ahead_are_embedded_once_each(annotator, stage):
     keys = SliceKeys(annotator.volume)
     # Slices that look the same are one to the worker.
     assert len(stage.encoded()) == len({keys.key(SlicePosition("k", k)) for k in range(12)})
+
+
+def test_a_volume_is_finished_through_the_worker_that_crashes_on_the_way(
+    annotator, stage, tmp_path
+):
+    leave_adapter(tmp_path / "taught")
+    stage.cue("crash-decode")
+    annotator.use_taught("tumour", tmp_path / "taught")
+    job = annotator.finish("tumour")
+    job.wait(SAFETY_S)
+    assert job.progress == (12, 12)
+    assert any(isinstance(event, Restarted) for event in annotator.poll())
+    assert all(mask_of(annotator, k).all() for k in range(12))
+    # The adapter leaves the encoder alone: each slice was embedded once, by the base.
+    keys = {SliceKeys(annotator.volume).key(SlicePosition("k", k)) for k in range(12)}
+    assert stage.encoded() == ["base 0"] * len(keys)
+    annotator.undo()
+    assert not any(mask_of(annotator, k).any() for k in range(12))
+
+
+def test_stopping_leaves_the_worker_nothing_to_do(annotator, stage, tmp_path):
+    leave_adapter(tmp_path / "taught")
+    annotator.use_taught("tumour", tmp_path / "taught")
+    job = annotator.finish("tumour")
+    while job.progress[0] < 3:
+        job.poll()
+    job.stop()
+    done = job.progress[0]
+    annotator.wait(SAFETY_S)
+    assert not annotator.busy
+    assert [k for k in range(12) if mask_of(annotator, k).any()] == list(range(done))
