@@ -329,3 +329,12 @@ def test_what_jobs_wrote_is_known_after_saving_and_loading(annotator, scene, cli
     again.propagate("tumour").wait(60)
     assert not found(again)[8:].any()
     again.close()
+
+
+def test_one_direction_alone_fills_all_that_lies_between(annotator, truth):
+    box(annotator, truth, 4)
+    box(annotator, truth, 9)
+    annotator.propagate("tumour", "back").wait(60)
+    result = found(annotator)
+    assert result[3:10].any(axis=(1, 2)).all()
+    assert not result[10:].any()

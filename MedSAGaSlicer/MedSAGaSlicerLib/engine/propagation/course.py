@@ -7,9 +7,12 @@ model answer its parts, and hands the answers to ``take``, in any order.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from MedSAGaSlicerLib.engine.propagation.shapes import between, is_blank
 from MedSAGaSlicerLib.engine.propagation.steps import Found, Known, Question
@@ -56,6 +59,12 @@ class _Span:
         self.first, self.last = first, last
         self.up = None if low is None else _Front(low, 1)
         self.down = None if high is None else _Front(high, -1)
+        self.meeting: float | None = None
+        if low is not None and high is not None:
+            # The larger side is the surer one: a mere tip says little about what is far from it.
+            lows, highs = (math.sqrt(np.count_nonzero(side.mask)) for side in (low, high))
+            part = lows / (lows + highs)
+            self.meeting = low.index + math.floor(part * (high.index - low.index)) + 0.5
 
     @property
     def slices(self) -> range:
@@ -77,7 +86,11 @@ class _Span:
         if other is None:
             return True
         edge = other.at if other.asked is None else other.asked
-        return (edge - front.next) * front.step > 0
+        free = (edge - front.next) * front.step > 0
+        # What the other side stopped before is this side's to look at as well.
+        if self.meeting is None or not other.live:
+            return free
+        return free and (self.meeting - front.next) * front.step > 0
 
     def sides(self, front: _Front) -> tuple[Known, ...]:
         """What is known on this side, and on the other if that goes on towards here."""
@@ -128,6 +141,9 @@ class Course:
         self._questions: dict[int, tuple[Question, _Span, _Front]] = {}
         spans = list(self._cut(reach))
         self._spans = [s for s in spans if any(self._moves(front) for front in s.fronts)]
+        for span in self._spans:
+            if not all(self._moves(front) for front in span.fronts):
+                span.meeting = None
         self.passed = [n for s in spans if self._is_behind_wall(s) for n in s.slices]
         self._settled = len(self.passed)
         self._total = self._settled + sum(len(span.slices) for span in self._spans)
@@ -202,12 +218,17 @@ class Course:
         inside = [index for index in self._known if index in reach]
         ends = [reach.start - 1, *inside, reach.stop]
         for low, high in pairwise(ends):
-            sides = [
-                Known(n, self._known[n]) if n in self._known and self._known[n].any() else None
-                for n in (low, high)
-            ]
+            sides = [self._shown(n) for n in (low, high)]
             if high - low > 1:
                 yield _Span(low + 1, high - 1, sides[0], sides[1])
+
+    def _shown(self, index: int) -> Known | None:
+        """A known slice if it is one that shows something."""
+        mask = self._known.get(index)
+        if mask is None or not mask.any():
+            return None
+        steps = [abs(index - other) for other in self._known if other != index]
+        return Known(index, mask, behind=min(steps, default=None))
 
     def _is_behind_wall(self, span: _Span) -> bool:
         """Whether a span lies in the direction of a slice that shows something, out of reach."""

@@ -17,12 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """A slice whose mask is settled, its pixels, and the slice given at first that it came from."""
+    """A slice whose mask is settled.
+
+    ``pixels`` are there once it was looked at, ``given`` is the slice given at first that it came
+    from. Of an outermost slice given, ``behind`` is how many slices off the next given one is, None
+    if there is no other.
+    """
 
     index: int
     mask: Mask
     pixels: Pixels | None = None
     given: Known | None = None
+    behind: int | None = None
 
     @property
     def origin(self) -> Known:

@@ -21,6 +21,7 @@ _CONSTANT: Final = -1.6
 _PER_LIKENESS: Final = 7.6
 _PER_RADIUS: Final = -1.2
 _MOST_RADII: Final = 3.0
+_RADII_OF_GAP: Final = 3.0
 
 # Of a given slice's area, what is left when nothing but a few voxels is.
 _VANISHING: Final = 0.02
@@ -34,7 +35,8 @@ class Evidence:
         likeness: how much the mask's grey levels are those of the object on the slice that was
             given, rather than of its surroundings there; 0 to 1.
         radii: the distance from the slice given, in radii of the largest disc inside the object
-            there: most objects are about as thick along the axis as across.
+            there: most objects are about as thick along the axis as across. Where several slices
+            were given, their distance counts as some radii.
         share: the area, in parts of that on the slice given.
     """
 
@@ -50,9 +52,14 @@ def evidence_of(
 
     ``looks`` is the object's appearance there, ``step_mm`` the distance of two slices.
     """
+    steps = abs(index - given.index)
+    radii = steps * step_mm / looks.radius_mm
+    if given.behind is not None:
+        # Whoever gave several slices has shown how far the object goes.
+        radii = max(radii, _RADII_OF_GAP * steps / given.behind)
     return Evidence(
         likeness=looks.likeness(pixels, mask),
-        radii=abs(index - given.index) * step_mm / looks.radius_mm,
+        radii=radii,
         share=float(np.count_nonzero(mask)) / float(np.count_nonzero(given.mask)),
     )
 

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 _REACH: Final = 30.0
 
 
+# The nearer of two sides counts more: by the square of its distance.
+_NEARNESS: Final = 2
+
+
 @dataclass(frozen=True)
 class Tracking:
     """The settings of `TrackedGuide`.
@@ -117,8 +121,8 @@ class TrackedGuide:
             maps.append(distance)
         if len(maps) == 1:
             return maps[0]
-        weight = (index - sides[0].index) / (sides[1].index - sides[0].index)
-        joint = (1 - weight) * maps[0] + weight * maps[1]
+        near, far = (abs(index - side.index) ** _NEARNESS for side in sides)
+        joint = (far * maps[0] + near * maps[1]) / (near + far)
         # Far apart and not overlapping, two shapes may meet nowhere.
         return np.asarray(joint if (joint > 0).any() else maps[0], np.float32)
 
