@@ -328,3 +328,15 @@ class TestReview:
             job.poll()
         job.stop()
         assert annotator.suggestions("tumour")[0].index == 3
+
+    def test_a_propagation_tells_as_well_what_is_doubtful(self, annotator):
+        for k, radius in ((3, 3.0), (9, 3.0)):
+            paint(annotator, k, draw((20, 24), Prompts(((11, 9),), (True,)), radius))
+            annotator.confirm("k", k)
+        job = annotator.propagate("tumour")
+        job.wait()
+        assert job.doubts
+        found = annotator.suggestions("tumour")
+        assert {one.index for one in found} == set(job.doubts)
+        first = found[0]
+        assert first.uncertainty == pytest.approx(job.doubts[first.index], abs=1e-3)

@@ -12,7 +12,7 @@ from MedSAGaSlicerLib.errors import InputError, MedSAGaError, WorkerError
 from MedSAGaSlicerLib.scene.annotation import Annotation
 from MedSAGaSlicerLib.scene.asking import Asking
 from MedSAGaSlicerLib.scene.events import Closed, Problem
-from MedSAGaSlicerLib.scene.jobs import Jobs, Workplace
+from MedSAGaSlicerLib.scene.jobs import Job, Jobs, Workplace
 from MedSAGaSlicerLib.scene.prefetch import Prefetcher, SliceKeys
 from MedSAGaSlicerLib.scene.reacting import Reactions
 from MedSAGaSlicerLib.scene.region import choose_region, chosen_region
@@ -224,8 +224,17 @@ class AnnotationLoop:
 
     def _workplace(self) -> Workplace:
         return Workplace(
-            self._annotation, self._client, self._keys, self._watch, self._tick, self._news_of_job
+            self._annotation,
+            self._client,
+            self._keys,
+            self._watch,
+            self._tick,
+            self._news_of_job,
+            self._job_ended,
         )
+
+    def _job_ended(self, job: Job) -> None:
+        """Use what a job has learned."""
 
     def _news_of_job(self, event: AnnotationEvent) -> None:
         self._news.append(event)

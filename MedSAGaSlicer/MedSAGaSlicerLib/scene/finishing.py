@@ -22,7 +22,7 @@ from MedSAGaSlicerLib.scene.volumes import grid_of, voxels_of
 from MedSAGaSlicerLib.worker.events import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,9 +65,8 @@ class FinishJob(Job):
         settings: FinishSettings,
         *,
         writes: bool = True,
-        ended: Callable[[FinishJob], None] = lambda _job: None,
     ) -> None:
-        """``taught`` has who answers for which segment; ``ended`` is told the end."""
+        """``taught`` has who answers for which segment."""
         grid = grid_of(place.annotation.volume)
         region = place.keys.region
         count = grid.shape_ijk["ijk".index(axis)]
@@ -79,7 +78,7 @@ class FinishJob(Job):
         for segment_id, one in taught.items():
             self._adapters.setdefault(one.folder, []).append(segment_id)
         self._names = {segment_id: one.segment for segment_id, one in taught.items()}
-        self._settings, self._writes, self._ended = settings, writes, ended
+        self._settings, self._writes = settings, writes
         self._steps = steps_of(grid.geometry, axis)
         self._finisher = Finisher(settings, *self._steps)
         self._next = self._fed = 0
@@ -117,9 +116,8 @@ class FinishJob(Job):
         """Nothing is asked that would be answered by a mask."""
 
     def _end(self, state: str, message: str) -> None:
-        super()._end(state, message)
         self._answers.clear()
-        self._ended(self)
+        super()._end(state, message)
 
     def _questions(self, index: int) -> list[_Question]:
         sides = (False, True) if self._settings.flips else (False,)

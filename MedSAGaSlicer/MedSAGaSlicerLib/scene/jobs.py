@@ -43,7 +43,7 @@ class Workplace:
     """What a job works with.
 
     ``tick`` polls everything once and, given a request and a time, waits for that request;
-    ``tell`` takes news for whoever polls the annotator.
+    ``tell`` takes news for whoever polls the annotator; ``ended`` is told that a job has ended.
     """
 
     annotation: Annotation
@@ -52,6 +52,7 @@ class Workplace:
     watch: Watch
     tick: Callable[[int | None, float | None], None]
     tell: Callable[[AnnotationEvent], None]
+    ended: Callable[[Job], None]
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,7 @@ class Job(ABC):
         for logits_id in list(self._refinable):
             self._let_go(logits_id)
         self.state, self.message = state, message
+        self._place.ended(self)
 
     def _give_up(self, error: MedSAGaError) -> None:
         self.error = error

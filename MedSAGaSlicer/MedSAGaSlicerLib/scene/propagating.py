@@ -38,7 +38,11 @@ _AHEAD: Final = 4
 
 
 class PropagateJob(Job):
-    """Carries one segment along an axis, slice by slice, as the answers come."""
+    """Carries one segment along an axis, slice by slice, as the answers come.
+
+    ``doubts`` tells of each slice, 0 to 1, what the model's score lacks of 1, and how far its
+    answer is from what the known slices, on both sides where there are such, let expect.
+    """
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class PropagateJob(Job):
         self._course: Course | None = None
         self._answers: dict[int, list[Decoded | None]] = {}
         self._ahead: tuple[int, ...] = ()
+        self.doubts: dict[int, float] = {}
         self._cleared = 0
         check_places(place.annotation, segment_id, axis)
         if not is_asking():
@@ -138,6 +143,8 @@ class PropagateJob(Job):
 
     def _keep_found(self, course: Course, index: int, answers: list[Decoded]) -> None:
         for found in course.take(index, answers):
+            lacks = 1.0 - min(1.0, found.score), 1.0 - found.agreement
+            self.doubts[found.index] = sum(lacks) / len(lacks)
             self._write((self.segment_id, self._position(found.index)), found.mask, found.score)
 
     def _clear(self, course: Course, until: float) -> None:

@@ -27,7 +27,7 @@ _MOST: Final = 10
 class _Notes:
     """Of one segment, along one axis, by slice.
 
-    ``doubts`` are what a taught model's look said, ``passes`` how far two propagations disagreed.
+    ``doubts`` are what a taught model's look said, ``passes`` what a propagation did.
     """
 
     axis: str
@@ -67,9 +67,12 @@ class Review:
             self._store(segment_id)
 
     def note_passes(self, segment_id: str, axis: str, disagreements: Mapping[int, float]) -> None:
-        """Keep how far propagations from either side disagreed, 0 to 1, by slice."""
+        """Keep how doubtful a propagation's masks are, 0 to 1, in place of an earlier one's.
+
+        That is how far they are from what the slices on either side let expect.
+        """
         notes = self._fresh(segment_id, axis)
-        notes.passes.update(disagreements)
+        notes.passes = dict(disagreements)
         self._store(segment_id)
 
     def forget(self, segment_ids: Iterable[str]) -> list[str]:

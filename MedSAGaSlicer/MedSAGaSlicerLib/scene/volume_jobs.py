@@ -11,7 +11,7 @@ from MedSAGaSlicerLib.engine.geometry import check_axis
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import read_description
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.finishing import FinishJob
-from MedSAGaSlicerLib.scene.propagating import PropagatingLoop
+from MedSAGaSlicerLib.scene.propagating import PropagateJob, PropagatingLoop
 from MedSAGaSlicerLib.scene.review import Review
 from MedSAGaSlicerLib.scene.segments import segment_ids
 from MedSAGaSlicerLib.scene.taught_segments import decode_options, taught_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import slicer
 
     from MedSAGaSlicerLib.engine.review import Suggestion
+    from MedSAGaSlicerLib.scene.jobs import Job
     from MedSAGaSlicerLib.scene.taught_segments import Taught
     from MedSAGaSlicerLib.worker.client import InferenceClient
 
@@ -82,8 +83,8 @@ class VolumeJobs(PropagatingLoop):
     def suggestions(self, segment: str) -> tuple[Suggestion, ...]:
         """The slices of a segment worth correcting next, the most useful first.
 
-        Known after ``finish``, ``review`` or a propagation from two sides; after teaching again
-        they are looked at anew by themselves. Empty as long as nothing is known.
+        Known after ``finish``, ``review`` or ``propagate``; after teaching again they are looked at
+        anew by themselves. Empty as long as nothing is known.
 
         Raises:
             InputError: there is no such segment; the annotation has ended.
@@ -105,9 +106,7 @@ class VolumeJobs(PropagatingLoop):
             axis = taught_axis(read_description(Path(next(iter(taught.values())).folder)))
         check_axis(axis)
         self._start()
-        job = FinishJob(
-            self._workplace(), taught, axis, settings, writes=writes, ended=self._note_finished
-        )
+        job = FinishJob(self._workplace(), taught, axis, settings, writes=writes)
         self._jobs.add(job)
         return job
 
@@ -133,9 +132,14 @@ class VolumeJobs(PropagatingLoop):
             raise InputError(msg)
         return chosen
 
-    def _note_finished(self, job: FinishJob) -> None:
-        if job.opinions and self._closed is None:
+    def _job_ended(self, job: Job) -> None:
+        super()._job_ended(job)
+        if self._closed is not None:
+            return
+        if isinstance(job, FinishJob) and job.opinions:
             self._review.note(job.segment_ids, job.axis, job.opinions)
+        elif isinstance(job, PropagateJob) and job.doubts:
+            self._review.note_passes(job.segment_id, job.axis, job.doubts)
 
     def _answer_by(self, choices: Mapping[str, Taught | None]) -> None:
         for job in self._jobs.running:

@@ -29,19 +29,17 @@ class Doubts:
         score: what the model thinks its mask lacks of a perfect one.
         step: how little the mask has in common with either neighbour's.
         flip: how little it has in common with the mask found on the mirrored slice.
-        passes: how far two propagations to this slice, from either side, disagree.
     """
 
     margin: float
     score: float | None = None
     step: float | None = None
     flip: float | None = None
-    passes: float | None = None
 
     @property
     def uncertainty(self) -> float:
         """All of it in one number, 0 to 1: the mean of what is known."""
-        values = (self.margin, self.score, self.step, self.flip, self.passes)
+        values = (self.margin, self.score, self.step, self.flip)
         known = [value for value in values if value is not None]
         return sum(known) / len(known)
 
