@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -205,13 +206,15 @@ def test_lessons_are_given_in_the_python_of_the_inference_worker_if_it_is_local(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("method", ["decoder", "galore"])
 def test_a_real_lesson_killed_and_stopped_learns_the_same_bit_for_bit(
-    room: ClassroomStage,
+    room: ClassroomStage, method: str
 ) -> None:
+    config = replace(QUICK, method=method, rank=4)
     client = room.real_client("tiny_model:load")
-    client.start(real_lesson(room.base, "whole", "tiny", QUICK, discs(10, 2)))
+    client.start(real_lesson(room.base, "whole", "tiny", config, discs(10, 2)))
     assert isinstance(client.wait(SAFETY_S)[-1], Finished)
-    disturbed = real_lesson(room.base, "disturbed", "tiny", QUICK, discs(10, 2))
+    disturbed = real_lesson(room.base, "disturbed", "tiny", config, discs(10, 2))
     client.start(disturbed)
     poll_lesson(client, lambda news: 3 in steps_of(news))
     os.kill(client.process, signal.SIGKILL)
