@@ -15,7 +15,7 @@ from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.regions.examples import as_tiles
 from MedSAGaSlicerLib.engine.regions.logits import OUTSIDE, to_pixels, to_slice, to_window
-from MedSAGaSlicerLib.engine.regions.looking import RegionPredictor, SliceEmbedding, looking
+from MedSAGaSlicerLib.engine.regions.looking import RegionPredictor, looking
 from MedSAGaSlicerLib.engine.regions.plan import nearer_window, plan_region
 from MedSAGaSlicerLib.engine.regions.tiles import Blend, tile_windows
 from MedSAGaSlicerLib.engine.regions.window import Window, window_around, window_of
@@ -340,7 +340,6 @@ class TestFromNear:
         model = Threshold()
         plain = model.encode(bright(self.SIZE, self.OBJECT))
         assert auto(model).predict(plain, Prompts(box=self.BOX)).mask.any()
-        assert isinstance(auto(model).encode_batch([np.zeros((9, 9), np.uint8)])[0], SliceEmbedding)
 
 
 class TestPlan:
@@ -391,3 +390,12 @@ def test_examples_of_tiles_show_the_object_and_some_do_not() -> None:
     assert sum(one.is_empty for one in tiles.examples) == 3
     assert [one.place for one in tiles.examples] == [one.place for one in given.examples]
     assert as_tiles(given, RegionChoice()) is given
+
+
+def test_what_it_cost_is_told_afterwards() -> None:
+    model = auto(Threshold())
+    assert model.account == "No slice was looked at."
+    embedding = model.for_segment("a").encode(bright((512, 512), Window(200, 300, 230, 340)))
+    model.predict(embedding, Prompts(box=(300.0, 200.0, 339.0, 229.0)))
+    assert model.account.startswith("Whole slice, 512 x 512 px, reduced 8.0 times, 1 embedding")
+    assert "2 embeddings in all" in model.account

@@ -83,7 +83,7 @@ def _stoppable() -> Iterator[None]:
 
 
 def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
-    from MedSAGaSlicerLib.engine.regions.looking import looking
+    from MedSAGaSlicerLib.engine.regions.looking import accounts, looking
     from MedSAGaSlicerLib.engine.segmenting import segment_file
 
     region = _region(options)
@@ -91,11 +91,17 @@ def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
         further = {"frame": options.frame, "region": region, "strategy": _strategy(options)}
         segment_many(options, reporter, further)
         return
+    models: list[SlicePredictor] = []
+
+    def load() -> SlicePredictor:
+        models.append(looking(_predictor(options, reporter), region))
+        return models[0]
+
     voxels = segment_file(
         options.volume[0],
         options.prompts,
         options.output,
-        lambda: looking(_predictor(options, reporter), region),
+        load,
         frame=options.frame,
         region=region,
         strategy=_strategy(options),
@@ -104,6 +110,8 @@ def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.event("finished", output=str(options.output), voxels=voxels)
     for name, count in voxels.items():
         reporter.say(f"{name}: {count} voxels")
+    for account in accounts(models):
+        reporter.say(account)
     reporter.say(f"Written: {options.output}")
 
 

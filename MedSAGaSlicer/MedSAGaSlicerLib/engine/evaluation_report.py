@@ -14,7 +14,7 @@ from MedSAGaSlicerLib.engine.json_file import write_json
 from MedSAGaSlicerLib.engine.metrics import check_nsd_available
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
-from MedSAGaSlicerLib.engine.regions.looking import looking
+from MedSAGaSlicerLib.engine.regions.looking import accounts, looking
 from MedSAGaSlicerLib.engine.segmenting import SlicePredictor
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import read_description, taught_region
 from MedSAGaSlicerLib.engine.teaching.seen_cases import refuse_seen
@@ -76,6 +76,7 @@ def evaluate_folders(
         "prompts": kind,
         "components": per_component,
         "region": str(region),
+        "looked": accounts([predictor]),
         "label": str(choice),
         "images": str(images),
         "labels": str(labels),
@@ -88,6 +89,7 @@ def evaluate_folders(
 def report_lines(report: dict[str, Any]) -> list[str]:
     """The figures that matter most, and the cases that were left out and why."""
     lines = [f"Skipped {name}: {reason}" for name, reason in report["skipped"].items()]
+    lines += report["looked"]
     lines.append(
         f"Cases {len(report['cases'])}, Dice {report['mean_dice']:.3f}, as volumes "
         f"{report['dice_3d']:.3f}, surface agreement {report['mean_nsd']:.3f}, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
@@ -12,7 +13,7 @@ from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_mask
 from MedSAGaSlicerLib.engine.regions.choice import AUTO, TILES, RegionChoice
 from MedSAGaSlicerLib.engine.regions.logits import to_pixels, to_slice, to_window
-from MedSAGaSlicerLib.engine.regions.plan import nearer_window
+from MedSAGaSlicerLib.engine.regions.plan import nearer_window, plan_region
 from MedSAGaSlicerLib.engine.regions.tiles import Blend, tile_windows
 from MedSAGaSlicerLib.engine.regions.window import Window, window_of
 
@@ -68,6 +69,15 @@ class SliceEmbedding(Embedding):
     answers: OrderedDict[int, tuple[Logits, Window, Logits]] = field(default_factory=OrderedDict)
 
 
+@dataclass
+class _Cost:
+    """What was embedded so far: how often, for how long, and the largest slice among it."""
+
+    embeddings: int = 0
+    seconds: float = 0.0
+    largest: tuple[int, int] = (0, 0)
+
+
 def looking(predictor: Any, choice: RegionChoice) -> Any:
     """A model that looks at slices as chosen; the model itself if it can look in one way only.
 
@@ -80,6 +90,11 @@ def looking(predictor: Any, choice: RegionChoice) -> Any:
     return RegionPredictor(predictor, choice)
 
 
+def accounts(predictors: Sequence[Any]) -> list[str]:
+    """For people: how each model has looked at slices, of those that had a choice."""
+    return [one.account for one in predictors if isinstance(one, RegionPredictor)]
+
+
 class RegionPredictor:
     """Looks at objects in small boxes from near (`AUTO`), or at the slice in tiles (`TILES`).
 
@@ -89,6 +104,17 @@ class RegionPredictor:
     def __init__(self, predictor: Sighted, choice: RegionChoice) -> None:
         self._predictor = predictor
         self._choice = choice
+        self._cost = _Cost()
+
+    @property
+    def account(self) -> str:
+        """For people: how slices were shown, and what that has cost so far."""
+        cost = self._cost
+        if not cost.embeddings:
+            return "No slice was looked at."
+        each = cost.seconds / cost.embeddings
+        plan = plan_region(self._choice, cost.largest, self.input_size, seconds_per_encode=each)
+        return f"{plan.sentence}. {cost.embeddings} embeddings in all, {cost.seconds:.1f} s."
 
     @property
     def encoder_key(self) -> str:
@@ -109,16 +135,18 @@ class RegionPredictor:
     def for_segment(self, name: str) -> Any:
         """The model for a segment of that name, looking in the same way."""
         switch = getattr(self._predictor, "for_segment", None)
-        return self if switch is None else looking(switch(name), self._choice)
+        if switch is None:
+            return self
+        other = looking(switch(name), self._choice)
+        if isinstance(other, RegionPredictor):
+            other._cost = self._cost
+        return other
 
     def encode(self, pixels: NDArray[np.uint8]) -> SliceEmbedding:
         """Embed a slice as a whole; parts are embedded when they are looked at."""
-        whole = self._predictor.encode(pixels)
+        whole = self._embed(pixels)
+        self._cost.largest = max(self._cost.largest, whole.size, key=max)
         return SliceEmbedding(whole.features, whole.size, whole.encoder, pixels)
-
-    def encode_batch(self, slices: Sequence[NDArray[np.uint8]]) -> list[SliceEmbedding]:
-        """As ``encode``, of several slices."""
-        return [self.encode(pixels) for pixels in slices]
 
     def predict(
         self, embedding: Embedding, prompts: Prompts, previous_logits: MaskPrompt | None = None
@@ -166,10 +194,17 @@ class RegionPredictor:
             embedding.answers.popitem(last=False)
         return replace(near, mask=window.put_back(near.mask, size), logits=logits)
 
+    def _embed(self, pixels: NDArray[np.uint8]) -> Embedding:
+        begin = time.perf_counter()
+        embedding = self._predictor.encode(pixels)
+        self._cost.seconds += time.perf_counter() - begin
+        self._cost.embeddings += 1
+        return embedding
+
     def _part(self, embedding: SliceEmbedding, window: Window) -> Embedding:
         if window not in embedding.parts:
             pixels = np.ascontiguousarray(window.cut(embedding.pixels))
-            embedding.parts[window] = self._predictor.encode(pixels)
+            embedding.parts[window] = self._embed(pixels)
         embedding.parts.move_to_end(window)
         while len(embedding.parts) > _WINDOWS_KEPT:
             embedding.parts.popitem(last=False)
