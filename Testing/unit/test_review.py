@@ -24,7 +24,7 @@ def test_without_diversity_the_least_sure_come_first():
 
 def test_of_two_alike_the_second_waits_for_one_that_differs():
     looks = [[0, 0], [0.01, 0], [5, 5], [9, 1]]
-    chosen = suggest(slices([0.9, 0.89, 0.6, 0.3], looks), [], 4)
+    chosen = suggest(slices([0.9, 0.85, 0.7, 0.3], looks), [], 4)
     assert indices(chosen)[:2] == [0, 2]
     assert sorted(indices(chosen)) == [0, 1, 2, 3]
 

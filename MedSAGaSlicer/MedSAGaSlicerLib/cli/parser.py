@@ -238,7 +238,7 @@ def _add_finish(commands: Any) -> None:
     finish.add_argument(
         "--flips",
         action="store_true",
-        help="look at each slice mirrored too: surer about what is unsure, and twice as long",
+        help="look at each slice mirrored too, for another opinion; takes twice as long",
     )
     _add_dask(finish)
     _add_model(finish, default=None, absent="the one that was taught")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # How much of its worth a slice loses that looks just like one that is known.
-_DIVERSITY: Final = 0.5
+_DIVERSITY: Final = 0.25
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ class FinishSettings:
         holes: fill holes that are small beside the segment around them.
         smallest: what a part must have of the largest one's voxels to stay, 0 to 1.
         largest_hole: what a hole may have of the segment's voxels to be filled, 0 to 1.
-        flips: segment each slice mirrored as well, which tells more about where the model is
-            unsure and doubles the time.
+        flips: segment each slice mirrored as well, for another opinion; doubles the time, and tells
+            little of structures that are always on the same side of the picture.
     """
 
     smooth: bool = True
