@@ -227,8 +227,10 @@ class Course:
         mask = self._known.get(index)
         if mask is None or not mask.any():
             return None
-        steps = [abs(index - other) for other in self._known if other != index]
-        return Known(index, mask, behind=min(steps, default=None))
+        others = [n for n, other in self._known.items() if n != index and other.any()]
+        nearest = min(others, key=lambda other: abs(other - index), default=None)
+        behind = None if nearest is None else Known(nearest, self._known[nearest])
+        return Known(index, mask, behind=behind)
 
     def _is_behind_wall(self, span: _Span) -> bool:
         """Whether a span lies in the direction of a slice that shows something, out of reach."""

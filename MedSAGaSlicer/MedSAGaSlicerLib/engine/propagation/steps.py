@@ -20,15 +20,14 @@ class Known:
     """A slice whose mask is settled.
 
     ``pixels`` are there once it was looked at, ``given`` is the slice given at first that it came
-    from. Of an outermost slice given, ``behind`` is how many slices off the next given one is, None
-    if there is no other.
+    from. Of a given slice, ``behind`` is the next given one that shows something, if any.
     """
 
     index: int
     mask: Mask
     pixels: Pixels | None = None
     given: Known | None = None
-    behind: int | None = None
+    behind: Known | None = None
 
     @property
     def origin(self) -> Known:

@@ -21,7 +21,9 @@ _CONSTANT: Final = -1.6
 _PER_LIKENESS: Final = 7.6
 _PER_RADIUS: Final = -1.2
 _MOST_RADII: Final = 3.0
-_RADII_OF_GAP: Final = 3.0
+
+# How many radii off the end seems to be that several given slices point to.
+_RADII_TO_END: Final = 3.0
 
 # Of a given slice's area, what is left when nothing but a few voxels is.
 _VANISHING: Final = 0.02
@@ -55,13 +57,25 @@ def evidence_of(
     steps = abs(index - given.index)
     radii = steps * step_mm / looks.radius_mm
     if given.behind is not None:
-        # Whoever gave several slices has shown how far the object goes.
-        radii = max(radii, _RADII_OF_GAP * steps / given.behind)
+        radii = max(radii, _RADII_TO_END * steps / _steps_left(given, given.behind))
     return Evidence(
         likeness=looks.likeness(pixels, mask),
         radii=radii,
         share=float(np.count_nonzero(mask)) / float(np.count_nonzero(given.mask)),
     )
+
+
+def _steps_left(given: Known, behind: Known) -> float:
+    """After how many slices an object ends that is given on two, by how it gets smaller.
+
+    As an ellipsoid whose middle is the slice behind. Whoever gave several slices has shown how far
+    the object goes besides: not further than they are apart.
+    """
+    gap = abs(given.index - behind.index)
+    share = np.count_nonzero(given.mask) / np.count_nonzero(behind.mask)
+    if share >= 1:
+        return float(gap)
+    return min(gap, gap / math.sqrt(1 - share) - gap)
 
 
 def probability(evidence: Evidence) -> float:
