@@ -11,7 +11,7 @@ from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.curve_picture import curve_png
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
 from MedSAGaSlicerLib.engine.teaching.losses import dice_of, mask_loss, true_iou
-from MedSAGaSlicerLib.engine.teaching.schedule import learning_rate
+from MedSAGaSlicerLib.engine.teaching.schedule import learning_rate, rounds_of
 from MedSAGaSlicerLib.engine.teaching.simulated_prompts import (
     boxes_around,
     click_inside,
@@ -53,7 +53,7 @@ class TestViews:
         assert dice(bright, view.masks["disc"]) > 0.9
         ((column, row),) = view.prompts["disc"].points
         assert view.masks["disc"][round(row), round(column)]
-        assert view.mirrored == (number % 2 == 1)
+        assert view.mirrored == (number % 4 == 3)
 
     def test_a_click_that_left_the_picture_is_gone(self) -> None:
         corners = Prompts(((0.0, 0.0), (47.0, 39.0)), (True, True))
@@ -147,10 +147,18 @@ class TestLosses:
         target, valid = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
         empty, full = torch.full_like(target, -9.0), torch.full_like(target, 9.0)
         assert float(mask_loss(empty, target, valid)) < 0.001
-        assert float(mask_loss(full, target, valid)) > 10
+        assert float(mask_loss(full, target, valid)) > 8
         assert true_iou(empty, target, valid).tolist() == [[1.0]]
         assert true_iou(full, target, valid).tolist() == [[0.0]]
         assert dice_of(empty[:, 0] > 0, target[:, 0]).tolist() == [1.0]
+
+    def test_a_small_thing_seen_where_nothing_is_weighs_like_one_that_is_missed(self) -> None:
+        target, valid = torch.zeros(1, 1, 48, 48), torch.ones(1, 1, 48, 48)
+        nothing = torch.full_like(target, -4.0)
+        spot = nothing.clone()
+        spot[..., 10:17, 10:17] = 4.0
+        missed = mask_loss(nothing, (spot > 0).float(), valid)
+        assert float(mask_loss(spot, target, valid)) > float(missed)
 
 
 class TestLearnedPrompt:
@@ -172,21 +180,30 @@ class TestLearnedPrompt:
 
     def test_it_comes_back_from_its_tensors(self) -> None:
         made = LearnedPrompt.fresh(("a", "b"), 2, torch.zeros(1, 16), 4, 2, seed=0)
-        back = LearnedPrompt.restored(("a", "b"), made.state_dict())
+        back = LearnedPrompt.restored(("a", "b"), made.state_dict(), 4)
         assert back is not None
         x, position = torch.randn(1, 16, 4, 4), torch.randn(1, 16, 4, 4)
         assert torch.equal(back.guess(x, position), made.guess(x, position))
-        assert LearnedPrompt.restored(("a",), {}) is None
+        assert LearnedPrompt.restored(("a",), {}, 4) is None
 
 
 def test_the_learning_rate_rises_twice_and_ends_low() -> None:
     config = TeachingConfig(steps=200)
     rates = [learning_rate(step, config) for step in range(200)]
     assert rates[0] == pytest.approx(0.1)
-    assert rates[59] == 1.0
-    assert rates[60] == pytest.approx(0.1)
-    assert max(rates[60:]) == pytest.approx(1.0)
+    assert max(rates[:80]) == pytest.approx(1.0)
+    assert rates[79] < 0.02
+    assert rates[80] == pytest.approx(0.1)
+    assert max(rates[80:]) == pytest.approx(1.0)
     assert rates[-1] < 0.02
+
+
+def test_objects_get_any_number_of_rounds_often_only_one() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [rounds_of(rng, 5) for _ in range(500)]
+    assert set(drawn) == {1, 2, 3, 4, 5}
+    assert 150 < drawn.count(1) < 250
+    assert {rounds_of(rng, 1) for _ in range(20)} == {1}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from MedSAGaSlicerLib.engine.teaching.decoder_method import DecoderMethod
 from MedSAGaSlicerLib.engine.teaching.full_method import FullMethod
 from MedSAGaSlicerLib.engine.teaching.galore_method import GaloreMethod
 from MedSAGaSlicerLib.engine.teaching.late_method import LateMethod
-from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
+from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt, finer_of
 from MedSAGaSlicerLib.engine.teaching.lora_method import LoraMethod
 from MedSAGaSlicerLib.engine.teaching.method import LEARNED, Method
 from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
@@ -56,7 +56,7 @@ def load_adapter(folder: Path, base: Predictor) -> TaughtPredictor:
     others = {n: t for n, t in tensors.items() if not n.startswith(LEARNED)}
     try:
         model = METHOD_CLASSES[description.method].assemble(base.model, others)
-        learned = LearnedPrompt.restored(description.segments, own)
+        learned = LearnedPrompt.restored(description.segments, own, finer_of(base.model))
     except (RuntimeError, KeyError, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]
         msg = (

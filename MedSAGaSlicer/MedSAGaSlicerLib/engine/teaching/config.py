@@ -47,14 +47,14 @@ class TeachingConfig:
     seed: int = 0
     steps: int = 300
     batch: int = 0
-    rounds: int = 3
+    rounds: int = 6
     views: int = 0
     learning_rate: float = 5e-4
     warm_up: float = 0.05
     weight_decay: float = 0.01
     share: float = 0.85
     prompt_tokens: int = 4
-    head_start: float = 0.3
+    head_start: float = 0.4
     guesses: int = 0
     region: str = "auto"
     save_every: int = 50

@@ -7,16 +7,22 @@ for the mask of an earlier prediction. Together they segment without any prompt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+if TYPE_CHECKING:
+    from MedSAGaSlicerLib.engine.families import SamModel
+
 _SPREAD: Final = 0.02
 _WIDTH: Final = 64
 _DROPPED: Final = 0.2
-_STRONGEST: Final = 16.0
+STRONGEST: Final = 32.0
+"""What a mask prompt's logits are cut at."""
+_STRONGEST_GUESS: Final = 16.0
+_GROUPS: Final = 8
 
 
 class LearnedPrompt(nn.Module):
@@ -40,7 +46,7 @@ class LearnedPrompt(nn.Module):
         super().__init__()
         self.segments = tuple(segments)
         self.tokens = nn.Parameter(torch.zeros(len(self.segments), count, channels))
-        outputs = len(self.segments) * finer**2
+        outputs = len(self.segments)
         self.locators = nn.ModuleList(_locator(channels, outputs, finer) for _ in range(parts))
         self.eval()
 
@@ -64,7 +70,7 @@ class LearnedPrompt(nn.Module):
 
     @classmethod
     def restored(
-        cls, segments: Sequence[str], tensors: Mapping[str, Tensor]
+        cls, segments: Sequence[str], tensors: Mapping[str, Tensor], finer: int
     ) -> LearnedPrompt | None:
         """From an adapter's tensors, by their names here; None if there are none.
 
@@ -76,8 +82,6 @@ class LearnedPrompt(nn.Module):
         _, count, channels = tensors["tokens"].shape
         names = [name for name in tensors if name.startswith("locators.")]
         parts = 1 + max(int(name.split(".")[1]) for name in names)
-        outputs = tensors[max(names, key=lambda name: int(name.split(".")[2]))].shape[0]
-        finer = round((outputs / max(1, len(segments))) ** 0.5)
         made = cls(segments, count, channels, finer, parts)
         made.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
         return made.requires_grad_(False)
@@ -104,19 +108,29 @@ class LearnedPrompt(nn.Module):
         even = functional.layer_norm(features.movedim(1, -1), features.shape[1:2]).movedim(-1, 1)
         seen = torch.cat([even, position.expand(len(features), -1, -1, -1)], dim=1)
         logits: Tensor = self.locators[part](seen)
-        return logits.clamp(-_STRONGEST, _STRONGEST)
+        return logits.clamp(-_STRONGEST_GUESS, _STRONGEST_GUESS)
 
 
 def _locator(channels: int, outputs: int, finer: int) -> nn.Sequential:
+    """Normalised after each convolution: few examples and few steps have to do."""
     return nn.Sequential(
         nn.Conv2d(2 * channels, _WIDTH, 1),
+        nn.GroupNorm(_GROUPS, _WIDTH),
         nn.GELU(),
         nn.Dropout2d(_DROPPED),
         nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1),
+        nn.GroupNorm(_GROUPS, _WIDTH),
         nn.GELU(),
         nn.Conv2d(_WIDTH, _WIDTH, 3, padding=2, dilation=2),
+        nn.GroupNorm(_GROUPS, _WIDTH),
         nn.GELU(),
         nn.Dropout2d(_DROPPED),
         nn.Conv2d(_WIDTH, outputs, 3, padding=1),
-        nn.PixelShuffle(finer),
+        nn.Upsample(scale_factor=finer, mode="bilinear"),
     )
+
+
+def finer_of(model: SamModel) -> int:
+    """How many times finer a model's logits are than its embeddings."""
+    grid: tuple[int, int] = model.prompt_encoder.image_embedding_size  # type: ignore[assignment]
+    return model.logits_size // grid[0]

@@ -31,7 +31,7 @@ from MedSAGaSlicerLib.engine.teaching.planning import make_method, settled
 from MedSAGaSlicerLib.engine.teaching.results import Results, taught_predictor, write_results
 from MedSAGaSlicerLib.engine.teaching.rounds import Outcome, Rounds, mean_outcome
 from MedSAGaSlicerLib.engine.teaching.samples import SampleMaker
-from MedSAGaSlicerLib.engine.teaching.schedule import learning_rate
+from MedSAGaSlicerLib.engine.teaching.schedule import learning_rate, rounds_of
 from MedSAGaSlicerLib.engine.teaching.state import (
     LessonState,
     forget_state,
@@ -276,7 +276,7 @@ class _Run:
             chosen = self._lesson.unmirrored(step, self.config.guesses)
             return rounds.locate(*chosen, [seed, step])
         rng = np.random.default_rng([seed, _STEP_STREAM, step])
-        in_a_row = int(rng.integers(1, self.config.rounds + 1))
+        in_a_row = rounds_of(rng, self.config.rounds)
         samples, segments = self._lesson.batch(step)
         outcomes = []
         for start in range(0, len(samples), count):

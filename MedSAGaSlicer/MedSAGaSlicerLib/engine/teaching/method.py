@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.engine.families import SamModel
-from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
+from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt, finer_of
 
 if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
@@ -30,6 +30,8 @@ PROMPTED_PARTS: Final = ("prompt_encoder", "mask_decoder")
 _LONGEST_GRADIENT: Final = 1.0
 # What starts from nothing has further to go than what a base has learned.
 _NEW_RATE: Final = 4.0
+# Of the locators, which no base has taught anything, whatever the rate for the rest.
+_LOCATOR_PEAK: Final = 6e-3
 _NEW_DECAY: Final = 0.05
 
 
@@ -78,12 +80,11 @@ class Method(ABC):
         self.learned: LearnedPrompt | None = None
         if config.prompt_tokens:
             neutral = base.model.get_parameter("prompt_encoder.not_a_point_embed.weight")
-            grid: tuple[int, int] = base.model.prompt_encoder.image_embedding_size  # type: ignore[assignment]
             self.learned = LearnedPrompt.fresh(
                 segments,
                 config.prompt_tokens,
                 neutral,
-                base.model.logits_size // grid[0],
+                finer_of(base.model),
                 parts,
                 config.seed,
             ).to(base.device)
@@ -228,6 +229,8 @@ class Method(ABC):
 
     def _rate(self, name: str) -> float:
         """A parameter's peak rate relative to the config's."""
+        if name.startswith(LEARNED + "locators"):
+            return _LOCATOR_PEAK / self.config.learning_rate
         return _NEW_RATE if name.startswith(LEARNED) else 1.0
 
     def _embed(self, sample: Sample) -> None:

@@ -36,7 +36,7 @@ def settled(config: TeachingConfig, model: SamModel) -> TeachingConfig:
         encoder_rate=config.encoder_rate or METHOD_CLASSES[method].encoder_rate,
         rank=config.rank or METHOD_CLASSES[method].rank,
         views=config.views or (8 if small else 2),
-        guesses=config.guesses or (12 if small else 1),
+        guesses=config.guesses or (8 if small else 1),
     )
 
 

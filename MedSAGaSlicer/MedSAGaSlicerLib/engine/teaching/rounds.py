@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from MedSAGaSlicerLib.engine.preprocessing import preprocessing_of
+from MedSAGaSlicerLib.engine.teaching.learned_prompt import STRONGEST
 from MedSAGaSlicerLib.engine.teaching.losses import dice_of, mask_loss, true_iou
 from MedSAGaSlicerLib.engine.teaching.samples import as_masks, target_batch, valid_batch
 from MedSAGaSlicerLib.engine.teaching.simulated_prompts import (
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 _BOX_PART: Final = 0.4
 _OWN_CLICK: Final = 0.3
 _MASK_PROMPT: Final = 0.8
-_STRONGEST: Final = 32.0
 _OTHERS: Final = 0.3
+_SECOND_LOOK: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,12 @@ class Rounds:
         outcomes = []
         if self._method.learned is not None:
             batch = replace(batch, guess=self._guess(samples, batch))
-        shown = [n for n, target in enumerate(targets) if float(target.max()) > 0]
-        if shown:
+        if shown := [n for n, target in enumerate(targets) if float(target.max()) > 0]:
             first = self._first(rng, [samples[n] for n in shown], segments, batch.part(shown))
             outcomes.append(self._chain(rng, batch.part(shown), first, rounds))
         placed = [n for n, sample in enumerate(samples) if not sample.mirrored]
         if placed and self._method.learned is not None:
-            outcomes.append(self._unprompted(batch.part(placed)))
+            outcomes.append(self._unprompted(batch.part(placed), rng))
             if not self._method.lasting_features:
                 parts, seed = [samples[n].part for n in placed], int(rng.integers(1 << 31))
                 self._locate(batch.part(placed), parts, seed)
@@ -178,20 +178,28 @@ class Rounds:
         previous: Tensor | None = None
         answer = batch.targets[:, 0]
         for number in range(rounds):
-            logits, scores = self._decode(batch, prompts, previous)
+            # What a person sees first and last is learned from; the rounds between lead there.
+            learning = number in (0, rounds - 1)
             ambiguous = prompts.ambiguous and previous is None
-            loss, answer = self._judged(batch, logits, scores, ambiguous)
-            self._backward(loss / rounds)
-            losses.append(float(loss.detach()))
+            with torch.set_grad_enabled(learning):
+                logits, scores = self._decode(batch, prompts, previous)
+                loss, answer = self._judged(batch, logits, scores, ambiguous)
+            if learning:
+                self._backward(loss / min(rounds, 2))
+                losses.append(float(loss.detach()))
             if number + 1 < rounds:
                 answers = list((answer > 0).cpu().numpy())
                 prompts = prompts.and_click(*corrections(rng, answers, masks, self._scale))
                 use = rng.random() < _MASK_PROMPT
-                previous = answer.clamp(-_STRONGEST, _STRONGEST) if use else None
+                previous = answer.clamp(-STRONGEST, STRONGEST) if use else None
         return Outcome(_mean(losses), _mean(dice_of(answer > 0, batch.targets[:, 0]).tolist()))
 
-    def _unprompted(self, batch: _Batch) -> Outcome:
-        logits, scores = self._decode(batch, None, batch.guess)
+    def _unprompted(self, batch: _Batch, rng: np.random.Generator) -> Outcome:
+        guess = batch.guess
+        if rng.random() < _SECOND_LOOK:
+            with torch.no_grad():
+                guess = self._decode(batch, None, guess)[0][:, 0].clamp(-STRONGEST, STRONGEST)
+        logits, scores = self._decode(batch, None, guess)
         loss, answer = self._judged(batch, logits, scores, ambiguous=False)
         self._backward(loss)
         dice = dice_of(answer > 0, batch.targets[:, 0]).tolist()

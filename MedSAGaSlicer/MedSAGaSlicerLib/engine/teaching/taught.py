@@ -12,6 +12,7 @@ import torch
 from MedSAGaSlicerLib.engine.finishing.evidence import Finding, weigh
 from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor, is_ambiguous
 from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts
+from MedSAGaSlicerLib.engine.teaching.learned_prompt import STRONGEST
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ class TaughtPredictor(Predictor):
         if tokens is None:
             msg = "This adapter was taught without a learned prompt: it needs points or a box"
             raise InputError(msg)
-        return self._answer(embedding, Prompts(), guess, False, tokens)
+        first = self._answer(embedding, Prompts(), guess, False, tokens)
+        # A second look, at what the first one made of the guess.
+        looked = first.logits.clip(-STRONGEST, STRONGEST)
+        return self._answer(embedding, Prompts(), looked, False, tokens)
 
     def find(self, embedding: Embedding, segments: Sequence[str]) -> Finding:
         """Find several segments without prompts, with what speaks for each in each pixel.

@@ -50,13 +50,13 @@ class View:
 def make_view(example: Example, number: int) -> View:
     """View ``number`` of a slice: 0 is the slice itself.
 
-    Others are turned, zoomed, shifted, every second one mirrored, and change gamma, window and
+    Others are turned, zoomed, shifted, every fourth one mirrored, and change gamma, window and
     noise within what scanners and readers do. Deterministic.
     """
     if number == 0:
         return View(example.pixels, dict(example.masks), dict(example.prompts))
     rng = np.random.default_rng([int(example.key[:8], 16), number])
-    mirrored = number % 2 == 1
+    mirrored = number % 4 == 3
     # Of output pixels (row, column) to input pixels, as scipy wants it.
     matrix, offset = _motion(rng, example.size, mirrored)
     masks = {
