@@ -15,6 +15,7 @@ from made_images import save_image
 from stage import SAFETY_S, Stage, only
 
 from MedSAGaSlicerLib import cli
+from MedSAGaSlicerLib.engine.families import architecture, build_architecture
 from MedSAGaSlicerLib.engine.predictor import Predictor
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.engine.teaching import encoder_method
@@ -134,6 +135,23 @@ class TestBoth:
         for name, at_once in (("one", 1), ("two", 2)):
             teach(tmp_path / name, config=replace(whole, at_once=at_once), base=base_of())
         assert not same(weights(tmp_path / "one"), weights(tmp_path / "two"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("family", ["sam_vit_b", "sam_med2d_b", "lite_medsam"])
+def test_every_kind_of_encoder_can_be_taught(tmp_path: Path, family: str, method: str) -> None:
+    known = architecture(family)
+    small = {"dim": 48, "depth": 2, "heads": 3, "global_blocks": (1,)} if known.dim else {}
+    shape = replace(known, image_size=64, grid=16 if family == "lite_medsam" else 8, **small)
+    torch.manual_seed(0)
+    base = Predictor(build_architecture(family, shape))
+    config = replace(config_of(method), steps=2, batch=1, guesses=1, views=1, head_start=0.4)
+    report = finished(teach(tmp_path / "taught", discs(3), config, base)).report
+    assert report["skipped_steps"] == 0
+    taught = load_adapter(tmp_path / "taught", base)
+    pixels = example(3).pixels
+    moved = np.abs(base.encode(pixels).features - taught.encode(pixels).features).max()
+    assert moved > 0
 
 
 def test_galore_says_how_small_its_state_is(tmp_path: Path) -> None:
