@@ -273,3 +273,17 @@ def test_the_bases_weights_are_hashed_once_for_all_its_adapters(
     for _ in range(3):
         load_adapter(lesson, base)
     assert len(hashed) == 1
+
+
+def test_what_is_found_without_prompts_is_the_mask_with_its_evidence(lesson: Path) -> None:
+    taught = load_adapter(lesson, tiny_predictor())
+    embedding = taught.encode(example(3).pixels)
+    finding = taught.find(embedding, ("disc", "disc"))
+    alone = taught.predict_unprompted(embedding, "disc")
+    assert finding.evidence.dtype == np.int8
+    for plane in finding.evidence:
+        np.testing.assert_array_equal(plane > 0, alone.mask)
+    assert finding.scores == (alone.score, alone.score)
+    np.testing.assert_allclose(finding.pooled, embedding.features.mean((1, 2)), rtol=1e-5)
+    with pytest.raises(InputError, match="taught 'disc', not 'square'"):
+        taught.find(embedding, ("square",))

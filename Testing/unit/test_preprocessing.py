@@ -136,3 +136,14 @@ def test_a_mask_comes_back_where_it_lay_in_the_slice(family: str, size: tuple[in
 def test_an_unknown_family_is_answered_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="known are starter"):
         preprocessing_of("sam_vit_x")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_mask_is_where_the_slices_logits_are_positive(family: str) -> None:
+    rules = preprocessing_of(family)
+    frame = rules.frame((37, 53))
+    logits = torch.randn(64, 64, generator=torch.Generator().manual_seed(0)) * 4
+    slice_logits = rules.logits(logits, frame)
+    assert slice_logits.shape == (37, 53)
+    assert slice_logits.dtype == np.float32
+    np.testing.assert_array_equal(slice_logits > 0, rules.mask(logits, frame))
