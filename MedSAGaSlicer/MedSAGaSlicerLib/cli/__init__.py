@@ -87,7 +87,7 @@ def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
     from MedSAGaSlicerLib.engine.segmenting import segment_file
 
     region = _region(options)
-    if len(options.volume) > 1 or options.prompts.is_dir():
+    if len(options.volume) > 1 or options.prompts.is_dir() or options.dask:
         further = {"frame": options.frame, "region": region, "strategy": _strategy(options)}
         segment_many(options, reporter, further)
         return

@@ -118,8 +118,9 @@ def finish_volume(
         lambda index: part(indices[index]),
         lambda index, cleaned: np.copyto(part(indices[index]), cleaned),
     )
+    progress(count, count, "cleaning up")
     for _ in steps:
-        progress(count, count, "cleaning up")
+        pass
     progress(count, count, "done")
     return FinishedVolume(labels, tuple(segments), axis, tuple(opinions))
 
