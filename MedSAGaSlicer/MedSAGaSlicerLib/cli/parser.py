@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from MedSAGaSlicerLib import __version__
+from MedSAGaSlicerLib.cli.plan import add_plan_options
 from MedSAGaSlicerLib.engine.geometry import AXES
 from MedSAGaSlicerLib.engine.propagation.names import STRATEGIES, TRACKED
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
-from MedSAGaSlicerLib.cli.plan import add_plan_options
 from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
 from MedSAGaSlicerLib.errors import InputError
 
