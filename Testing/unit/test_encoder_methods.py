@@ -1,5 +1,6 @@
 """Lessons through the whole encoder: what they leave, what goes wrong, and how they go on."""
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,9 @@ from MedSAGaSlicerLib.engine.weight_files import read_tensors
 from MedSAGaSlicerLib.errors import CheckpointError, InputError, MemoryShortageError, TeachingError
 from MedSAGaSlicerLib.worker.events import Decoded, Stats
 
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("galore_torch") is None, reason="galore-torch is not installed"
+)
 CLICK = Prompts(((20.0, 18.0),), (True,))
 METHODS = ("galore", "full")
 
@@ -288,6 +292,23 @@ class TestHalfPrecision:
         one, other = weights(tmp_path / "plain"), weights(tmp_path / "scaled")
         for name, tensor in one.items():
             torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_encoder_and_decoder_can_be_run_in_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+    ) -> None:
+        self.scaled(monkeypatch, 256.0)
+        half = lambda _: torch.autocast("cpu", torch.bfloat16)  # noqa: E731
+        monkeypatch.setattr(encoder_method.EncoderMethod, "autocast", half)
+        known = replace(architecture("sam_vit_b"), image_size=64, grid=8, dim=48, depth=2, heads=3)
+        torch.manual_seed(0)
+        base = Predictor(build_architecture("sam_vit_b", known))
+        config = replace(config_of(method), steps=3, batch=1, guesses=1, views=1)
+        report = finished(teach(tmp_path / "taught", discs(3), config, base)).report
+        assert report["skipped_steps"] == 0
+        encoder = {n: t for n, t in weights(tmp_path / "taught").items() if "image_encoder" in n}
+        assert any(tensor.any() for tensor in encoder.values())
+        assert all(p.dtype == torch.float32 for p in base.model.parameters())
 
     @pytest.mark.parametrize("method", METHODS)
     def test_infinite_gradients_at_first_are_left_out(

@@ -1,5 +1,6 @@
 """Lessons in a process of their own: told as they go, stopped in time, and never lost."""
 
+import importlib.util
 import os
 import signal
 import sys
@@ -21,6 +22,11 @@ from MedSAGaSlicerLib.worker.events import Restarted
 from MedSAGaSlicerLib.worker.launch import TEACHING, python_command, teaching_command
 from MedSAGaSlicerLib.worker.lesson_events import Failed
 from MedSAGaSlicerLib.worker.teach_client import TeachClient
+
+
+NEEDS_GALORE = pytest.mark.skipif(
+    importlib.util.find_spec("galore_torch") is None, reason="galore-torch is not installed"
+)
 
 
 @pytest.fixture
@@ -206,7 +212,7 @@ def test_lessons_are_given_in_the_python_of_the_inference_worker_if_it_is_local(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("method", ["decoder", "galore"])
+@pytest.mark.parametrize("method", ["decoder", pytest.param("galore", marks=NEEDS_GALORE)])
 def test_a_real_lesson_killed_and_stopped_learns_the_same_bit_for_bit(
     room: ClassroomStage, method: str
 ) -> None:
