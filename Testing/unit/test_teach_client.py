@@ -23,7 +23,6 @@ from MedSAGaSlicerLib.worker.launch import TEACHING, python_command, teaching_co
 from MedSAGaSlicerLib.worker.lesson_events import Failed
 from MedSAGaSlicerLib.worker.teach_client import TeachClient
 
-
 NEEDS_GALORE = pytest.mark.skipif(
     importlib.util.find_spec("galore_torch") is None, reason="galore-torch is not installed"
 )
