@@ -10,6 +10,7 @@ measured again, so that a run can be stopped and gone on with (`--minutes` stops
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import tempfile
 import time
@@ -69,22 +70,17 @@ def main() -> None:
 
 
 def measure_all(options: argparse.Namespace) -> None:
-    """Every lesson that is not there yet, all methods of a seed before the next seed."""
+    """Every lesson that is not there yet; all methods of one beginning before the next one."""
     base = load_predictor("starter", "cpu", 1)
     known = {name_of(row) for row in read(options.results)}
     until = time.monotonic() + 60 * options.minutes
-    for seed in options.seeds:
-        for structure in STRUCTURES:
-            if options.only not in (None, structure.name):
-                continue
-            cache = EmbeddingCache(None, ram_bytes=1 << 30)
-            for shots in options.shots:
-                for method in options.methods:
-                    name = (structure.name, seed, shots, method, options.steps)
-                    if name in known or time.monotonic() > until:
-                        continue
-                    row = lesson(base, structure, name, cache, options.data)
-                    write(options.results, row)
+    chosen = [s for s in STRUCTURES if options.only in (None, s.name)]
+    for shots, seed, structure in itertools.product(options.shots, options.seeds, chosen):
+        cache = EmbeddingCache(None, ram_bytes=1 << 30)
+        for method in options.methods:
+            name = (structure.name, seed, shots, method, options.steps)
+            if name not in known and time.monotonic() < until:
+                write(options.results, lesson(base, structure, name, cache, options.data))
 
 
 def lesson(

@@ -11,7 +11,14 @@ from MedSAGaSlicerLib.engine.example_file import read_examples
 from MedSAGaSlicerLib.engine.example_library import ExampleLibrary
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
-from MedSAGaSlicerLib.engine.teaching.events import Finished, Progress, Started, Stopped, Validated
+from MedSAGaSlicerLib.engine.teaching.events import (
+    Finished,
+    Progress,
+    RoomWanted,
+    Started,
+    Stopped,
+    Validated,
+)
 from MedSAGaSlicerLib.errors import CheckpointError, InputError, WorkerError
 from MedSAGaSlicerLib.scene.annotator import Annotator
 from MedSAGaSlicerLib.scene.events import Closed, MaskWritten
@@ -321,6 +328,17 @@ def test_a_full_graphics_card_is_left_to_the_lesson(annotator, client):
     assert client.moves == ["cpu", "auto"]
     assert len(lessons.lessons) == 2
     assert not client.paused
+
+
+def test_a_lesson_that_wants_room_gets_the_graphics_card_before_it_begins(annotator, client):
+    confirm(annotator, 3, 4)
+    client.device = "auto"
+    wanted = RoomWanted("cuda:0", 6 << 30, 1 << 30)
+    on_card = Started("0", "decoder", "cuda:0", 10, 0, 9, 2, ("tumour",))
+    job, lessons = taught_by(annotator, wanted, on_card, wanted, finished(True))
+    job.wait()
+    assert client.moves == ["cpu", "auto"]
+    assert len(lessons.lessons) == 1
 
 
 def test_a_scene_that_is_closed_meanwhile_leaves_the_taught_model_on_disk(annotator, scene):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from lessons import QUICK, discs, example, finished, teach, tiny_predictor
+from stage import SAFETY_S, Stage, only
 
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
 from MedSAGaSlicerLib.engine.predictor import Predictor
@@ -20,6 +21,7 @@ from MedSAGaSlicerLib.engine.teaching.loop import train
 from MedSAGaSlicerLib.engine.teaching.planning import make_method, settled
 from MedSAGaSlicerLib.engine.weight_files import read_tensors
 from MedSAGaSlicerLib.errors import CheckpointError, InputError
+from MedSAGaSlicerLib.worker.events import Decoded, Stats
 
 CLICK = Prompts(((20.0, 18.0),), (True,))
 METHODS = ("late", "lora", "adapter")
@@ -207,3 +209,38 @@ class TestTrunkCache:
             else:
                 path.write_bytes(path.read_bytes()[:-300] + bytes(300))
         assert self.run(EmbeddingCache(tmp_path / "cache")) == 8
+
+
+def test_the_worker_answers_each_segment_by_its_own_kind_of_adapter(
+    stage: Stage, tmp_path: Path
+) -> None:
+    expected = {}
+    shown = example(1)
+    for method in ("decoder", *METHODS):
+        base = tiny_predictor()
+        teach(tmp_path / method, config=config_of(method), base=base)
+        taught = load_adapter(tmp_path / method, base)
+        embedding = EmbeddingCache(None).keep(shown.key, taught.encode(shown.pixels))
+        expected[method] = taught.predict(embedding, CLICK, segment="disc").score
+    client = stage.started(
+        model="tiny",
+        predictor="tiny_model:load",
+        adapters="MedSAGaSlicerLib.engine.teaching.adapters:load_adapter",
+    )
+    client.encode(shown.key, shown.pixels)
+
+    def answer(**options: Any) -> Decoded:
+        request = client.decode(shown.key, CLICK, **options)
+        return only(client.wait(request, timeout_s=SAFETY_S), Decoded)
+
+    plain = answer()
+    for _ in range(2):
+        for method, score in expected.items():
+            taught_by = (str(tmp_path / method), "disc")
+            found = answer(pixels=lambda: shown.pixels, taught=taught_by)
+            assert found.score == pytest.approx(score, abs=1e-6)
+    assert answer().score == plain.score
+    assert len({round(score, 6) for score in expected.values()}) == 4
+    stats = only(client.wait(client.stats(), timeout_s=SAFETY_S), Stats)
+    # One embedding of the base, which the decoder's adapter shares, and one of each encoder.
+    assert stats.values["encoded"] == 4

@@ -79,3 +79,5 @@ def free_bytes(device: str | torch.device) -> int | None:
 def _finish(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -52,7 +52,7 @@ class Circumstances:
     batch: int = 1
     at_once: int = 1
     guesses: int = 1
-    rounds: int = 3
+    rounds: int = 6
     steps: int = 300
     head_steps: int = 90
     rank: int = 4
@@ -125,7 +125,7 @@ def plan_memory(cost: ModelCost, method: str, given: Circumstances) -> MemoryPla
         weights=_FLOAT * (cost.encoder_parameters + cost.decoder_parameters + copied),
         gradients=_FLOAT * gradients,
         moments=_FLOAT * moments,
-        activations=max(phases),
+        activations=round(max(phases) * (1.0 if card else cost.held)),
         cached=0 if card else min(embeddings, _CACHE_BYTES),
     )
 
@@ -145,6 +145,13 @@ def trained_parameters(cost: ModelCost, method: str, rank: int) -> tuple[int, in
     ends = {"late": cost.neck_parameters, "galore": cost.ends_parameters}
     ends["full"] = cost.ends_parameters
     return sum(each) + ends.get(method, 0), max(each)
+
+
+def learning_units(cost: ModelCost, method: str) -> tuple[Unit, ...]:
+    """Those through which gradients go."""
+    if method == "late":
+        return cost.top
+    return cost.attending if method in ("lora", "adapter") else cost.units
 
 
 def projected_state(cost: ModelCost, rank: int) -> int:
@@ -179,7 +186,7 @@ def _encoding(cost: ModelCost, method: str, given: Circumstances) -> int:
     """A pass with gradients through checkpointed blocks: their inputs, and the largest block."""
     if method == "decoder":
         return 0
-    units = cost.top if method == "late" else cost.units
+    units = learning_units(cost, method)
     ends = cost.embedding * 5 if method in ("late", "lora", "adapter") else cost.ends_kept
     entering = sum(unit.enters for unit in units)
     largest = max(_kept(unit, method, given.device) for unit in units)

@@ -58,6 +58,8 @@ class ModelCost:
         decoder_operations: of one prompt's decoding.
         grid: side of the embedding.
         channels: of the embedding.
+        held: bytes that a process takes for each byte that is alive at its peak: the C library
+            keeps what is freed in pieces below 32 MiB. Measured, see `bench_plan.py`.
     """
 
     family: str
@@ -74,6 +76,7 @@ class ModelCost:
     decoder_operations: float
     grid: int
     channels: int
+    held: float
 
     @property
     def encoder_parameters(self) -> int:
@@ -84,6 +87,12 @@ class ModelCost:
     def operations(self) -> float:
         """Of one encoding without gradients."""
         return self.ends_operations + sum(unit.operations for unit in self.units)
+
+    @property
+    def attending(self) -> tuple[Unit, ...]:
+        """From the first block with attention on: what is before has nothing to adapt."""
+        first = next(number for number, unit in enumerate(self.units) if unit.attends)
+        return self.units[first:]
 
     @property
     def top(self) -> tuple[Unit, ...]:
@@ -162,6 +171,7 @@ def _vit_cost(family: str, vit: _Vit) -> ModelCost:
         decoder_operations=decoder[2],
         grid=vit.grid,
         channels=vit.channels,
+        held=1.15,
     )
 
 
@@ -229,6 +239,7 @@ def _tiny_cost(family: str) -> ModelCost:
         decoder_operations=_DECODER[2],
         grid=64,
         channels=256,
+        held=1.85,
     )
 
 
