@@ -1,4 +1,4 @@
-"""Pictures of the panel beside live slice views, for the documentation.
+"""Pictures of the panel beside live slice views, and of clicks in three, for the documentation.
 
     python Testing/screenshots.py [--output DIR]
 
@@ -10,29 +10,44 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from harness.application import Application
 from harness.desktop import Desktop
-from harness.workplace import LEFT, Workplace, add_ct
+from harness.slice_view import SliceView
+from harness.workplace import COLOURS, LEFT, Workplace, add_ct
+from PIL import Image
 from PySide6.QtTest import QTest
 from scipy import ndimage
 
+from MedSAGaSlicerLib.engine.geometry import slice_of
 from MedSAGaSlicerLib.engine.phantom import Phantom, make_phantom
+from MedSAGaSlicerLib.scene.annotator import Annotator
+from MedSAGaSlicerLib.scene.creating import new_segmentation
+from MedSAGaSlicerLib.scene.mouse import MouseTool
+from MedSAGaSlicerLib.scene.slices import SlicePosition, from_plane
+from MedSAGaSlicerLib.scene.volumes import grid_of
+from MedSAGaSlicerLib.worker.client import InferenceClient
 
+VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 FOLDER = Path(__file__).resolve().parent.parent / "Resources" / "Screenshots"
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=FOLDER)
+    parser.add_argument("--only", choices=("panel", "orientations"))
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     phantom = make_phantom()
-    for name, view, annotate in (("points-and-boxes", "Red", axial), ("coronal", "Green", coronal)):
+    pictures = (("points-and-boxes", "Red", axial), ("coronal", "Green", coronal))
+    for name, view, annotate in pictures if options.only != "orientations" else ():
         desktop = Desktop(view_size=(560, 440))
         workplace = Workplace(desktop, (view,))
         annotate(workplace, phantom)
         workplace.save_picture(str(options.output / f"{name}.png"))
         workplace.close()
         desktop.close()
+    if options.only != "panel":
+        orientations(phantom, options.output / "three-orientations.png")
     return 0
 
 
@@ -59,6 +74,47 @@ def coronal(workplace: Workplace, phantom: Phantom) -> None:
     workplace.drag((left, j, low), (right, j, high), "Green")
     workplace.wait_for_masks()
     QTest.mouseClick(workplace.ui.confirmButton, LEFT)
+
+
+def orientations(phantom: Phantom, path: Path) -> None:
+    """One click in each of three views of a fresh scene, and the mask that came of it."""
+    application = Application()
+    volume = add_ct(phantom)
+    client = InferenceClient()
+    segmentation = new_segmentation(volume)
+    annotator = Annotator(volume, segmentation, client)
+    shown = []
+    organs = ("liver", "liver", "right kidney")
+    chosen = zip(VIEWS.items(), organs, COLOURS, "kji", strict=True)
+    for (name, orientation), organ, colour, axis in chosen:
+        mask = phantom.organs[organ]
+        index = int(np.bincount(np.argwhere(mask)[:, "kji".index(axis)]).argmax())
+        column, row = deepest(slice_of(mask, axis, index))
+        position = SlicePosition(axis, index)
+        ras = grid_of(volume).to_ras(from_plane(position, column, row))
+        segment = segmentation.GetSegmentation().AddEmptySegment("", organ, colour)
+        view = SliceView(application, name, orientation, (300, 300))
+        view.show(volume)
+        view.node.JumpSliceByOffsetting(*(float(x) for x in ras))
+        tool = MouseTool(annotator, segment, "point", print)
+        tool.add_view(view.node, view.interactor)
+        view.render()
+        before = view.grab()
+        place = view.xy_of(ras)
+        view.click(place)
+        annotator.wait()
+        tool.close()
+        column, row = round(place[0]), view.size[1] - 1 - round(place[1])
+        # Beside the point's own symbol.
+        changed = (view.grab() != before).any(axis=-1)[row - 9 : row + 9, column - 9 : column + 9]
+        assert changed.mean() > 0.9, f"{orientation}: no mask under the click"
+        shown.append(view)
+    Image.fromarray(np.concatenate([view.grab() for view in shown], axis=1)).save(path)
+    annotator.close()
+    client.stop()
+    for view in shown:
+        view.close()
+    application.close()
 
 
 def frame(mask: np.ndarray) -> tuple[int, int, int, int]:

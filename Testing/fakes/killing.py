@@ -32,7 +32,7 @@ def kill_again_and_again(
     processes: set[int] = set()
     counts = {"kills": 0, "masks": 0, "slices": 0}
     for number in range(kills):
-        targets = _targets(client, worker_pid)
+        targets = processes_of(client, worker_pid)
         processes |= set(targets)
         work = _Work(client, random, number)
         until = time.monotonic() + random.uniform(0, 0.08)
@@ -45,7 +45,7 @@ def kill_again_and_again(
         counts["kills"] += 1
         counts["masks"] += len(work.masks)
         counts["slices"] += len(work.keys)
-    processes |= set(_targets(client, worker_pid))
+    processes |= set(processes_of(client, worker_pid))
     client.stop()
     while any(is_alive(process) for process in processes):
         time.sleep(0.001)
@@ -53,7 +53,7 @@ def kill_again_and_again(
     return counts
 
 
-def _targets(client: InferenceClient, worker_pid: Path | None) -> list[int]:
+def processes_of(client: InferenceClient, worker_pid: Path | None) -> list[int]:
     (answer,) = (e for e in client.wait(client.stats(), timeout_s=SAFETY_S) if isinstance(e, Stats))
     worker = int(answer.values["process"])
     if worker_pid is None:

@@ -325,6 +325,7 @@ class TestDemo:
 
 
 SLOW_RUN = """
+import signal
 import sys
 from region_predictor import RegionPredictor
 from MedSAGaSlicerLib import cli
@@ -337,6 +338,8 @@ class Slow(RegionPredictor):
         sys.stdin.read()
 
 cli._predictor = lambda *_: Slow()
+# What a shell starts in the background, these tests for instance, is deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(cli.main(sys.argv[1:]))
 """
 
