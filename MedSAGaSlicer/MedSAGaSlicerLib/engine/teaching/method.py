@@ -261,10 +261,13 @@ class Method(ABC):
 
 def _shortened(gradients: Sequence[Tensor]) -> bool:
     """Cut gradients, taken together, to the greatest length; whether all are finite."""
-    length = nn.utils.get_total_norm(gradients)
+    lengths = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+    if not lengths:
+        return True
+    length = torch.linalg.vector_norm(torch.stack(lengths))
     factor = (_LONGEST_GRADIENT / (length + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
-        gradient.mul_(factor.to(gradient.device))
+        gradient.mul_(factor)
     return math.isfinite(float(length))
 
 
