@@ -129,6 +129,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=TeachingConfig.steps)
     parser.add_argument("--reteach", type=int, default=0, metavar="N")
     parser.add_argument("--only", help="a structure's name")
+    parser.add_argument("--volumes", type=int, default=2, help="of a structure, at most")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -154,7 +155,8 @@ def measure(
     """The ratio of corrections by goal, for each volume and seed."""
     folder, rows = options.data / structure.folder, []
     choice = LabelChoice.parse(structure.label)
-    cases = find_cases(folder / "images", folder / "labels")[: structure.volumes]
+    count = min(structure.volumes, options.volumes)
+    cases = find_cases(folder / "images", folder / "labels")[:count]
     for case in cases:
         volume, truth, _ = read_case(case, choice)
         for seed in options.seeds:

@@ -90,6 +90,13 @@ def test_every_slice_is_segmented_and_undone_in_one_step(annotator, taught):
     np.testing.assert_array_equal(at(annotator, 6), ball(annotator, 6))
 
 
+def test_the_readmes_lines_work(annotator, taught, client, readme_code, capsys):
+    client.unsure = (5,)
+    exec(readme_code("annotator.finish"), {"annotator": annotator})  # noqa: S102
+    assert at(annotator, 6).any()
+    assert len(capsys.readouterr().out.splitlines()) == 10
+
+
 def test_masks_come_while_others_are_still_asked_for(annotator, taught, client):
     job = annotator.finish("tumour")
     while job.progress[0] < 5:
