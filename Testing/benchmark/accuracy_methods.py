@@ -26,7 +26,7 @@ from MedSAGaSlicerLib.engine.cases import find_cases
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
 from MedSAGaSlicerLib.engine.evaluation import evaluate
 from MedSAGaSlicerLib.engine.predictor import Predictor, load_predictor
-from MedSAGaSlicerLib.engine.teaching.adapters import load_adapter
+from MedSAGaSlicerLib.engine.teaching.adapters import METHOD_CLASSES, load_adapter
 from MedSAGaSlicerLib.engine.teaching.config import METHODS, TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.events import Finished
 from MedSAGaSlicerLib.engine.teaching.loop import train
@@ -64,7 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is not None:
         measure_all(options)
-    rows = [row for row in read(options.results) if row["steps"] == options.steps]
+    rows = [row for row in current(read(options.results)) if row["steps"] == options.steps]
     compare(rows)
     draw(rows, options.picture)
 
@@ -72,7 +72,7 @@ def main() -> None:
 def measure_all(options: argparse.Namespace) -> None:
     """Every lesson that is not there yet; all methods of one beginning before the next one."""
     base = load_predictor("starter", "cpu", 1)
-    known = {name_of(row) for row in read(options.results)}
+    known = {name_of(row) for row in current(read(options.results))}
     until = time.monotonic() + 60 * options.minutes
     chosen = [s for s in STRUCTURES if options.only in (None, s.name)]
     for shots, seed, structure in itertools.product(options.shots, options.seeds, chosen):
@@ -118,6 +118,7 @@ def lesson(
         "shots": shots,
         "method": method,
         "steps": steps,
+        "encoder rate": METHOD_CLASSES[method].encoder_rate,
         **rounded,
         "guard before": told["before"],
         "guard after": told["after"],
@@ -137,6 +138,13 @@ def read(path: Path) -> list[dict[str, Any]]:
         with contextlib.suppress(json.JSONDecodeError):
             rows.append(json.loads(line))
     return rows
+
+
+def current(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those at the rate that the encoder has by default now: others were tried and given up."""
+    return [
+        row for row in rows if row["encoder rate"] == METHOD_CLASSES[row["method"]].encoder_rate
+    ]
 
 
 def write(path: Path, row: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ class AdapterMethod(EncoderMethod):
     """The model's own weights stay all of them; an adapter folder keeps the small networks."""
 
     name = "adapter"
-    encoder_rate: ClassVar[float] = 1.0
+    encoder_rate: ClassVar[float] = 0.2
 
     @classmethod
     def assemble(cls, base: SamModel, tensors: Mapping[str, Tensor]) -> SamModel:

@@ -18,7 +18,7 @@ class LoraMethod(EncoderMethod):
     """
 
     name = "lora"
-    encoder_rate: ClassVar[float] = 1.0
+    encoder_rate: ClassVar[float] = 0.2
     rank: ClassVar[int] = 4
 
     def facts(self) -> dict[str, Any]:
