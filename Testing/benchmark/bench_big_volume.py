@@ -76,7 +76,7 @@ def _file(shape: tuple[int, ...], slices: int, model: str, folder: Path | None) 
         for index in range(middle - slices // 2, middle - slices // 2 + slices):
             pixels = normalised_slice(volume.array_kji, normalisation, "k", index)
             predictor.predict(predictor.encode(pixels), Prompts(box=_box(shape)))
-            sizes.append(float(_private_bytes()))
+            sizes.append((float(_private_bytes()), 0.0))
         _growth("file", sizes, about)
 
 
@@ -168,7 +168,7 @@ def _propagate(annotator, client, slices: int, worker: int, about) -> None:
     _growth("scene: propagated slices", sizes, {**about, "state": job.state})
 
 
-def _both(annotator, client, worker: int) -> float:
+def _both(annotator, client, worker: int) -> tuple[float, float]:
     """Scene and worker, less the embeddings in memory, which have a limit of their own."""
     from MedSAGaSlicerLib.worker.events import Stats
 
@@ -178,14 +178,15 @@ def _both(annotator, client, worker: int) -> float:
         found = [e.values["ram_bytes"] for e in annotator.poll() if isinstance(e, Stats)]
         cached = int(found[0]) if found else None
         time.sleep(TICK_S)
-    return float(_private_bytes() + _private_bytes(worker) - cached)
+    return float(_private_bytes()), float(_private_bytes(worker) - cached)
 
 
-def _growth(what: str, sizes: list[float], about: dict[str, object]) -> None:
+def _growth(what: str, sizes: list[tuple[float, float]], about: dict[str, object]) -> None:
     """How much more memory there is at the end than after the first fifth, when all is warm."""
-    warm = sizes[len(sizes) // 5]
-    grown = (sizes[-1] - warm) / 2**20
-    report(f"{what}: growth", [grown], "MiB", slices=len(sizes), warm_MiB=warm / 2**20, **about)
+    warm, last = sizes[len(sizes) // 5], sizes[-1]
+    here, there = ((b - a) / 2**20 for a, b in zip(warm, last, strict=True))
+    details = {"here_MiB": here, "worker_MiB": there, "warm_MiB": sum(warm) / 2**20}
+    report(f"{what}: growth", [here + there], "MiB", slices=len(sizes), **details, **about)
 
 
 def _slices(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
