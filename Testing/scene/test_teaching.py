@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -397,3 +398,15 @@ def test_from_confirmed_slices_to_a_taught_model_that_answers(volume, segmentati
     finally:
         annotator.close()
         client.stop()
+
+
+def test_a_model_taught_in_tiles_is_for_the_command_line(annotator, tmp_path):
+    leave_adapter(tmp_path / "one", segments=("tumour",))
+    path = tmp_path / "one" / "model.json"
+    fields = json.loads(path.read_text())
+    path.write_text(json.dumps({**fields, "config": {"region": "tiles:192"}}))
+    with pytest.raises(InputError, match="looks at tiles"):
+        annotator.use_taught("tumour", tmp_path / "one")
+    path.write_text(json.dumps({**fields, "config": {"region": "circles"}}))
+    with pytest.raises(CheckpointError, match="'circles' is unclear"):
+        annotator.use_taught("tumour", tmp_path / "one")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from MedSAGaSlicerLib.engine.example_file import write_examples
 from MedSAGaSlicerLib.engine.example_library import ExampleLibrary
 from MedSAGaSlicerLib.engine.examples import merged
-from MedSAGaSlicerLib.engine.teaching.adapter_folder import read_description
+from MedSAGaSlicerLib.engine.regions.choice import TILES
+from MedSAGaSlicerLib.engine.teaching.adapter_folder import read_description, taught_region
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.events import Finished
 from MedSAGaSlicerLib.errors import InputError
@@ -103,8 +104,8 @@ class TeachingLoop(AnnotationLoop):
         Masks there are stay until they are prompted.
 
         Raises:
-            InputError: the taught model does not know the segment, or there is no such segment; the
-                annotation has ended.
+            InputError: the taught model does not know the segment or looks at tiles, or there is no
+                such segment; the annotation has ended.
             CheckpointError: the folder holds no taught model that can be read.
         """
         segment_id = self._known(segment)
@@ -112,6 +113,13 @@ class TeachingLoop(AnnotationLoop):
             self._answer_by({segment_id: None})
             return
         description = read_description(folder)
+        if taught_region(folder).strategy == TILES:
+            msg = (
+                f"The taught model {description.name!r} looks at tiles, which takes too long while "
+                "somebody waits. Use it by the command line (medsaga finish), or teach without "
+                "tiles."
+            )
+            raise InputError(msg)
         own = segment_names(self._annotation, (segment_id,))[segment_id]
         names = description.segments
         name = known_as or (names[0] if len(names) == 1 else own)
