@@ -25,7 +25,7 @@ from MedSAGaSlicerLib.engine.cases import Case, LabelChoice, find_cases, read_ca
 from MedSAGaSlicerLib.engine.clicks import tight_box
 from MedSAGaSlicerLib.engine.metrics import dice
 from MedSAGaSlicerLib.engine.predictor import Predictor, load_predictor
-from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.engine.prompts import Box, Prompts
 from MedSAGaSlicerLib.engine.propagating import Slices, journey, travel
 from MedSAGaSlicerLib.engine.propagation.guides import (
     BoxInterpolationGuide,
@@ -38,13 +38,14 @@ from MedSAGaSlicerLib.engine.propagation.tracking import TrackedGuide
 
 Spacing = tuple[float, float, float]
 Masks = dict[int, NDArray[np.bool_]]
+Boxes = dict[int, Box]
 
-STRATEGIES: dict[str, Callable[[Spacing], Guide]] = {
-    "tracked": TrackedGuide,
-    "previous box (LiteMedSAM)": lambda _: PreviousBoxGuide(),
-    "box interpolation": lambda _: BoxInterpolationGuide(),
-    "box interpolation, held beyond": lambda _: BoxInterpolationGuide(held=True),
-    "shape interpolation": lambda _: ShapeInterpolationGuide(),
+STRATEGIES: dict[str, Callable[[Spacing, Boxes], Guide]] = {
+    "tracked": lambda spacing, _: TrackedGuide(spacing),
+    "previous box (LiteMedSAM)": lambda _, boxes: PreviousBoxGuide(boxes),
+    "box interpolation": lambda _, boxes: BoxInterpolationGuide(boxes),
+    "box interpolation, held beyond": lambda _, boxes: BoxInterpolationGuide(boxes, held=True),
+    "shape interpolation": lambda _, __: ShapeInterpolationGuide(),
 }
 OURS = "tracked"
 KINDS = ("one", "three", "ends")
@@ -183,13 +184,14 @@ def carried(
     slices: Slices,
     truth: NDArray[np.bool_],
     anchors: Masks,
-    make: Callable[[Spacing], Guide],
+    make: Callable[[Spacing, Boxes], Guide],
 ) -> Score:
     """Carry the masks through the volume and compare the result with the truth."""
     found = np.zeros_like(truth)
     for index, mask in anchors.items():
         found[index] = mask
-    guide = make(spacing_across(slices.volume.geometry.spacing_mm, "k"))
+    boxes = {index: tight_box(truth[index]) for index in anchors}
+    guide = make(spacing_across(slices.volume.geometry.spacing_mm, "k"), boxes)
     for _, one in travel([journey(slices, "k", anchors, guide, predictor)], slices):
         found[one.index] = one.mask
     inside = truth.any(axis=(1, 2))

@@ -255,10 +255,24 @@ def test_colour_volumes_are_followed(model):
     assert dice(carried(truth, Seeing(), box(truth, 8), volume=colour), truth) > 0.9
 
 
-def test_prompts_that_find_nothing_are_refused(model):
+def test_a_segment_whose_prompts_find_nothing_stays_empty(model):
     truth = ball()
-    empty = SlicePrompts("k", 0, Prompts(box=(2.0, 2.0, 6.0, 6.0)))
+    nothing = SlicePrompts("k", 0, Prompts(box=(2.0, 2.0, 6.0, 6.0)))
+    segments = (
+        SegmentPrompts("none", None, (nothing,)),
+        SegmentPrompts("thing", None, (box(truth, 8),)),
+    )
+    none, thing = propagate(volume_of(truth), segments, model)
+    assert not none.mask_kji.any()
+    assert dice(thing.mask_kji, truth) > 0.9
+
+
+def test_an_unknown_strategy_or_direction_is_refused(model):
+    truth = ball()
+    slices, guide = Slices(volume_of(truth)), guide_for("tracked", (2, 1, 1))
+    with pytest.raises(InputError, match="direction 'up'"):
+        journey(slices, "k", {8: truth[8]}, guide, model, "up")
     with pytest.raises(InputError, match="nothing to go on from"):
-        carried(truth, model, empty)
+        journey(slices, "k", {8: truth[0]}, guide, model)
     with pytest.raises(InputError, match="strategy 'best' is unknown"):
         carried(truth, model, box(truth, 8), strategy="best")

@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK
 
 from MedSAGaSlicerLib.engine.clicks import tight_box
+from MedSAGaSlicerLib.engine.demo_volumes import volume_page, volume_rows
 from MedSAGaSlicerLib.engine.evaluation import click_masks
 from MedSAGaSlicerLib.engine.files import atomic_path, check_writable
 from MedSAGaSlicerLib.engine.geometry import Geometry, slice_of
@@ -21,6 +22,7 @@ from MedSAGaSlicerLib.engine.pictures import Panel, display_flip, save_montage
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.prompt_file import prompt_file_content, read_prompt_file
 from MedSAGaSlicerLib.engine.prompts import Prompts, SegmentPrompts, SlicePrompts
+from MedSAGaSlicerLib.engine.propagating import propagate
 from MedSAGaSlicerLib.engine.proposals import propose_objects
 from MedSAGaSlicerLib.engine.segmentation_file import (
     SegmentMask,
@@ -30,7 +32,6 @@ from MedSAGaSlicerLib.engine.segmentation_file import (
 from MedSAGaSlicerLib.engine.segmenting import (
     SlicePredictor,
     normalised_slice,
-    segment,
     volume_normalisation,
 )
 from MedSAGaSlicerLib.errors import InputError
@@ -91,6 +92,8 @@ def run_demo(
 ) -> dict[str, Any]:
     """Segment a made trunk CT, or the image at ``volume_path``, and leave pictures of it.
 
+    The objects are prompted on some slices, and carried from there through the volume.
+
     The made volume's organs are prompted by boxes, points and clicks, and the masks compared with
     the truth; in a volume of one's own, objects are proposed from a grid of points. ``output``
     gets prompts.json, segmentation.seg.nrrd, overview.png, report.json and report.md, and for the
@@ -118,11 +121,11 @@ def run_demo(
     # The prompts go the way anyone's would: through a file.
     write_json(output / "prompts.json", prompt_file_content(prompts))
     segments = read_prompt_file(output / "prompts.json")
-    masks = segment(volume, segments, predictor, progress)
+    masks = propagate(volume, segments, predictor, progress)
     write_segmentation(output / "segmentation.seg.nrrd", masks, volume.geometry)
     shown = _shown(segments, masks, truth)
     save_montage(output / "overview.png", _panels(volume, shown))
-    report = _report(shown, model, volume_path)
+    report = {**_report(shown, model, volume_path), "volumes": volume_rows(masks, truth)}
     if truth and teach:
         # Here, not above: teaching needs torch, segmenting as such does not.
         from MedSAGaSlicerLib.engine.demo_teaching import teach_organ
@@ -269,6 +272,7 @@ def _page(report: dict[str, Any]) -> str:
         )
     if report["mean_dice"] is not None:
         lines += ["", f"Mean Dice of the slices: {report['mean_dice']:.3f}."]
+    lines += volume_page(report["volumes"])
     lines += [
         "",
         "Open the volume and `segmentation.seg.nrrd` together in 3D Slicer to look around. The",

@@ -114,18 +114,19 @@ def propagate(
     """Segment the prompted slices, and from these on both ways what belongs to the same objects.
 
     Each segment is carried along the axis on which most of its slices were prompted; what was
-    prompted on other axes is united with it. The segments share the slices' embeddings.
+    prompted on other axes is united with it. The segments share the slices' embeddings. One whose
+    prompts find nothing stays empty.
 
     Raises:
-        InputError: a prompt lies outside the volume or the region, the image shows nothing, or a
-            segment's prompts find nothing to go on from.
+        InputError: a prompt lies outside the volume or the region, the image shows nothing, or the
+            strategy is unknown.
     """
     check_inside(segments, volume.geometry, is_2d=volume.is_2d)
     check_in_region(segments, region, volume)
     slices = Slices(volume, region)
     masks = [np.zeros(volume.geometry.shape_kji, np.bool_) for _ in segments]
-    journeys = []
-    for entry, mask in zip(segments, masks, strict=True):
+    journeys, numbers = [], []
+    for number, (entry, mask) in enumerate(zip(segments, masks, strict=True)):
         model = predictor_for(predictor, entry.name)
         anchors: dict[Place, NDArray[np.bool_]] = {}
         for spot in entry.slices:
@@ -135,9 +136,13 @@ def propagate(
         axis = axis_of(anchors)
         known = {index: anchors[axis, index] for along, index in anchors if along == axis}
         spacing = spacing_across(volume.geometry.spacing_mm, axis)
-        journeys.append(journey(slices, axis, known, guide_for(strategy, spacing), model))
-    for number, found in travel(journeys, slices, progress):
-        slices.cut(masks[number], (journeys[number].axis, found.index))[...] |= found.mask
+        guide = guide_for(strategy, spacing)
+        if any(found.any() for found in known.values()):
+            journeys.append(journey(slices, axis, known, guide, model))
+            numbers.append(number)
+    for way, found in travel(journeys, slices, progress):
+        place = journeys[way].axis, found.index
+        slices.cut(masks[numbers[way]], place)[...] |= found.mask
     return [
         SegmentMask(entry.name, entry.color, mask)
         for entry, mask in zip(segments, masks, strict=True)

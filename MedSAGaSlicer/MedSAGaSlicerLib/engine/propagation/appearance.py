@@ -28,6 +28,9 @@ _FLOOR: Final = 0.01
 _BLUR: Final = 0.7
 _MOST: Final = 6.0
 
+# Grey levels by which even a plain object may differ.
+_NOISE: Final = 4.0
+
 # The surroundings begin this many voxels off, and are half as wide as the object's radius.
 _GAP: Final = 1.0
 _LEAST_WIDTH: Final = 2.0
@@ -39,10 +42,13 @@ class Appearance:
 
     Attributes:
         evidence: for each of 32 grey levels, how much it speaks for the object: a log ratio.
+        mean, deviation: of the object's grey levels, 0 to 255.
         radius_mm: of the largest disc inside the object.
     """
 
     evidence: Map
+    mean: float
+    deviation: float
     radius_mm: float
 
     @classmethod
@@ -59,7 +65,13 @@ class Appearance:
         around = (distance < -_GAP) & (distance > -_GAP - width)
         evidence = np.log(_frequencies(levels[mask]) / _frequencies(levels[around]))
         depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)
-        return cls(evidence, float(depth.max()))
+        inside = grey(pixels)[mask]
+        deviation = float(inside.std()) + _NOISE
+        return cls(evidence, float(inside.mean()), deviation, float(depth.max()))
+
+    def change(self, pixels: NDArray[np.uint8], mask: Mask) -> float:
+        """How far the mean grey of a mask, not empty, is from the object's, in its deviations."""
+        return abs(float(grey(pixels)[mask].mean()) - self.mean) / self.deviation
 
     def likeness(self, pixels: NDArray[np.uint8], mask: Mask) -> float:
         """How much a mask, not empty, on a slice looks like the object: 0 to 1, 0.5 undecided."""

@@ -20,7 +20,7 @@ from MedSAGaSlicerLib.engine.propagation.shapes import (
 from MedSAGaSlicerLib.engine.propagation.steps import Found, Part, Question
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from MedSAGaSlicerLib.engine.prompts import Box
     from MedSAGaSlicerLib.engine.propagation.shapes import Map, Mask
@@ -55,14 +55,21 @@ class PreviousBoxGuide:
     """LiteMedSAM's rule: the box of the slice before, three pixels wider; it never stops.
 
     Where the slice before is empty it is the box given at first (Ma et al., CVPR 2024 challenge,
-    as published in MedSAM's branch LiteMedSAM).
+    as published in MedSAM's branch LiteMedSAM). ``boxes`` are those given, by slice; elsewhere it
+    is the box of the mask there.
     """
+
+    def __init__(self, boxes: Mapping[int, Box] | None = None) -> None:
+        self._boxes = dict(boxes or {})
 
     def ask(self, index: int, sides: tuple[Known, ...], pixels: Pixels, *, blank: bool) -> Question:
         """The widened box."""
         before = sides[0]
         mask = before.mask if before.mask.any() else before.origin.mask
-        part = Part(Prompts(box=box_of(mask, _LITE_GROW)), None)
+        box = box_of(mask, _LITE_GROW)
+        if not before.mask.any():
+            box = self._boxes.get(before.origin.index, box)
+        part = Part(Prompts(box=box), None)
         return Question(index, (part,), signed_distance(mask), pixels, sides, blank)
 
     def judge(
@@ -76,15 +83,17 @@ class BoxInterpolationGuide:
     """Boxes between those of the slices given (RadioActive's strong baseline).
 
     Beyond the outermost slices given there is nothing, or with ``held`` their box goes on.
+    ``boxes`` are as for `PreviousBoxGuide`.
     """
 
-    def __init__(self, *, held: bool = False) -> None:
+    def __init__(self, boxes: Mapping[int, Box] | None = None, *, held: bool = False) -> None:
+        self._boxes = dict(boxes or {})
         self._held = held
 
     def ask(self, index: int, sides: tuple[Known, ...], pixels: Pixels, *, blank: bool) -> Question:
         """The box between, corner by corner."""
         given = [side.origin for side in sides]
-        corners = np.array([box_of(one.mask) for one in given])
+        corners = np.array([self._boxes.get(one.index) or box_of(one.mask) for one in given])
         if len(given) == 2:
             weight = (index - given[0].index) / (given[1].index - given[0].index)
             corners = (1 - weight) * corners[:1] + weight * corners[1:]

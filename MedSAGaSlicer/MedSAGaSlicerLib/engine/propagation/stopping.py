@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.propagation.appearance import Appearance
     from MedSAGaSlicerLib.engine.propagation.shapes import Mask
-    from MedSAGaSlicerLib.engine.propagation.steps import Known, Pixels
+    from MedSAGaSlicerLib.engine.propagation.steps import Known, Question
 
 # A logistic regression on the slices of 17 objects of five kinds (hippocampi, sarcomas, organs and
 # long vessels of a trunk, spinal cords): was the carried mask still right there (Dice above 0.35)?
@@ -22,11 +22,17 @@ _PER_LIKENESS: Final = 7.6
 _PER_RADIUS: Final = -1.2
 _MOST_RADII: Final = 3.0
 
-# How many radii off the end seems to be that several given slices point to.
-_RADII_TO_END: Final = 3.0
+# Where the object seems to end by several given slices, that counts as much as three radii.
+_PER_END: Final = -3.6
+
+# Slices given closer to each other than this part of a radius say nothing about the ends.
+_CLOSE: Final = 0.5
 
 # Of a given slice's area, what is left when nothing but a few voxels is.
 _VANISHING: Final = 0.02
+
+# Brighter or darker than this it is something else, however unlike the surroundings.
+_MOST_CHANGE: Final = 1.75
 
 
 @dataclass(frozen=True)
@@ -37,54 +43,65 @@ class Evidence:
         likeness: how much the mask's grey levels are those of the object on the slice that was
             given, rather than of its surroundings there; 0 to 1.
         radii: the distance from the slice given, in radii of the largest disc inside the object
-            there: most objects are about as thick along the axis as across. Where several slices
-            were given, their distance counts as some radii.
+            there: most objects are about as thick along the axis as across.
+        left: the distance, in parts of that at which the object seems to end by how several given
+            slices become smaller; 0 if that is not known.
         share: the area, in parts of that on the slice given.
+        change: how far the mean grey is from that on the slice given, in its deviations.
     """
 
     likeness: float
     radii: float
+    left: float
     share: float
+    change: float
 
 
 def evidence_of(
-    index: int, mask: Mask, pixels: Pixels, given: Known, looks: Appearance, step_mm: float
+    question: Question,
+    mask: Mask,
+    given: Known,
+    looks: Appearance,
+    step_mm: float,
+    *,
+    between: bool,
 ) -> Evidence:
     """Measure a slice's ``mask``, not empty, against the slice ``given`` that it came from.
 
-    ``looks`` is the object's appearance there, ``step_mm`` the distance of two slices.
+    ``looks`` is the object's appearance there, ``step_mm`` the distance of two slices. ``between``:
+    it lies between two that were given.
     """
-    steps = abs(index - given.index)
-    radii = steps * step_mm / looks.radius_mm
-    if given.behind is not None:
-        radii = max(radii, _RADII_TO_END * steps / _steps_left(given, given.behind))
+    steps = abs(question.index - given.index)
+    radius = looks.radius_mm / step_mm
+    left = 0.0
+    if given.behind is not None and not between:
+        left = steps / _steps_left(given, given.behind, radius)
     return Evidence(
-        likeness=looks.likeness(pixels, mask),
-        radii=radii,
+        likeness=looks.likeness(question.pixels, mask),
+        radii=steps / radius,
+        left=left,
         share=float(np.count_nonzero(mask)) / float(np.count_nonzero(given.mask)),
+        change=looks.change(question.pixels, mask),
     )
 
 
-def _steps_left(given: Known, behind: Known) -> float:
+def _steps_left(given: Known, behind: Known, radius: float) -> float:
     """After how many slices an object ends that is given on two, by how it gets smaller.
 
     As an ellipsoid whose middle is the slice behind. Whoever gave several slices has shown how far
-    the object goes besides: not further than they are apart.
+    the object goes besides: each speaks for half of the way to the next, unless they are close
+    together. ``radius`` is the object's, in slices.
     """
     gap = abs(given.index - behind.index)
     share = np.count_nonzero(given.mask) / np.count_nonzero(behind.mask)
-    if share >= 1:
-        return float(gap)
-    return min(gap, gap / math.sqrt(1 - share) - gap)
+    half = max(1.0, gap / 2) if gap > _CLOSE * radius else math.inf
+    return half if share >= 1 else min(half, gap / math.sqrt(1 - share) - gap)
 
 
 def probability(evidence: Evidence) -> float:
     """How likely it is that the object goes on there, 0 to 1."""
-    if evidence.share < _VANISHING:
+    if evidence.share < _VANISHING or evidence.change > _MOST_CHANGE:
         return 0.0
-    logit = (
-        _CONSTANT
-        + _PER_LIKENESS * evidence.likeness
-        + _PER_RADIUS * min(evidence.radii, _MOST_RADII)
-    )
+    far = min(_PER_RADIUS * min(evidence.radii, _MOST_RADII), _PER_END * evidence.left)
+    logit = _CONSTANT + _PER_LIKENESS * evidence.likeness + far
     return 1 / (1 + math.exp(-logit))

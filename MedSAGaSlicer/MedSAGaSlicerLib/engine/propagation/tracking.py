@@ -22,7 +22,7 @@ from MedSAGaSlicerLib.engine.propagation.steps import Found, Part, Question
 from MedSAGaSlicerLib.engine.propagation.stopping import evidence_of, probability
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from MedSAGaSlicerLib.engine.propagation.shapes import Map, Mask
     from MedSAGaSlicerLib.engine.propagation.steps import Answer, Known, Pixels
@@ -94,20 +94,24 @@ class TrackedGuide:
         if not mask.any():
             return None
         sure = self._settings.sure_between if between else self._settings.sure
-        if max(self._goes_on(question, side, mask) for side in question.sides) < sure:
+        going_on = [
+            probability(
+                evidence_of(question, mask, given, looks, self._spacing[0], between=between)
+            )
+            for given, looks in self._given(question)
+        ]
+        if max(going_on) < sure:
             return None
         return Found(question.index, mask, score, overlap(answer, expected))
 
-    def _goes_on(self, question: Question, side: Known, mask: Mask) -> float:
-        given = side.origin
-        if given.pixels is None:
-            return 0.0
-        if given.index not in self._looks:
-            self._looks[given.index] = Appearance.of(given.pixels, given.mask, self._spacing[1:])
-        looks = self._looks[given.index]
-        return probability(
-            evidence_of(question.index, mask, question.pixels, given, looks, self._spacing[0])
-        )
+    def _given(self, question: Question) -> Iterator[tuple[Known, Appearance]]:
+        """The given slices that a question came from, and how the object looks there."""
+        for given in (side.origin for side in question.sides):
+            if given.pixels is not None:
+                if given.index not in self._looks:
+                    looks = Appearance.of(given.pixels, given.mask, self._spacing[1:])
+                    self._looks[given.index] = looks
+                yield given, self._looks[given.index]
 
     def _expected(
         self, index: int, sides: tuple[Known, ...], pixels: Pixels, *, blank: bool
