@@ -77,7 +77,7 @@ def labels(path: Path) -> np.ndarray:
 
 
 def report(folder: Path, name: str) -> dict:
-    return json.loads((folder / f"{name}.json").read_text())
+    return json.loads((folder / f"{name}.seg.json").read_text())
 
 
 class TestFinish:
@@ -87,7 +87,7 @@ class TestFinish:
         output = tmp_path / "results"
         assert run("finish", *volumes, "--adapter", taught, "--output", output) == 0
         names = sorted(path.name for path in output.iterdir())
-        assert names == sorted([f"{n}.json" for n in NAMES] + [f"{n}.seg.nrrd" for n in NAMES])
+        assert names == sorted([f"{n}.seg.json" for n in NAMES] + [f"{n}.seg.nrrd" for n in NAMES])
         assert labels(output / "anna.seg.nrrd").shape == (6, 40, 48)
         told = capsys.readouterr().out
         assert all(f"{name}: least sure on the slices k " in told for name in NAMES)
@@ -170,7 +170,7 @@ class TestFinish:
         told = capsys.readouterr()
         assert "No space left" in told.err
         assert "1 not begun" in told.err
-        assert sorted(path.name for path in output.iterdir()) == ["anna.json", "anna.seg.nrrd"]
+        assert sorted(path.name for path in output.iterdir()) == ["anna.seg.json", "anna.seg.nrrd"]
         assert run(*given) == 0
         assert len(list(output.glob("*.seg.nrrd"))) == 3
 
@@ -326,6 +326,17 @@ class TestSegmentMany:
         told = capsys.readouterr().out
         assert told.count("present") == 2
         assert "other: " in told
+
+    def test_results_may_lie_beside_the_prompts(
+        self, prompts: Path, volumes: list[Path], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = [path.read_text() for path in sorted(prompts.iterdir())]
+        given = ["--prompts", prompts, "--output", prompts]
+        assert run("segment", *volumes, *given) == 0
+        capsys.readouterr()
+        assert run("segment", *volumes, *given) == 0
+        assert capsys.readouterr().out.count("present") == 3
+        assert [(prompts / f"{name}.json").read_text() for name in NAMES] == before
 
     def test_wrong_prompts_of_one_volume_do_not_stop_the_rest(
         self, prompts: Path, volumes: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

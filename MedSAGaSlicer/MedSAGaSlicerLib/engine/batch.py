@@ -89,8 +89,11 @@ class Order(ABC):
 
     @property
     def report(self) -> Path:
-        """Where the facts are kept, and what they were found by."""
-        return self.output.with_name(self.output.name[: -len(SUFFIX)] + ".json")
+        """Where the facts are kept, and what they were found by.
+
+        NAME.seg.json: a NAME.json beside an image is often somebody's.
+        """
+        return self.output.with_suffix(".json")
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

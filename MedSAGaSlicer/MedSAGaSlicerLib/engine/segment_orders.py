@@ -86,7 +86,8 @@ def segment_orders(
         )
         raise InputError(msg)
     check_names(volumes)
-    by_stem = {stem(path): path for path in sorted(prompts.glob("*.json"))}
+    # Reports of results, NAME.seg.json, may lie there as well.
+    by_stem = {path.stem: path for path in prompts.glob("*.json") if path.stem == stem(path)}
     without = [volume.name for volume in volumes if stem(volume) not in by_stem]
     if without:
         more = f" and {len(without) - 5} more" if len(without) > 5 else ""
