@@ -147,3 +147,19 @@ def test_the_mask_is_where_the_slices_logits_are_positive(family: str) -> None:
     assert slice_logits.shape == (37, 53)
     assert slice_logits.dtype == np.float32
     np.testing.assert_array_equal(slice_logits > 0, rules.mask(logits, frame))
+
+
+@pytest.mark.parametrize(
+    ("family", "side"), [("starter", 820), ("medsam_vit_b", 3072), ("lite_medsam", 820)]
+)
+def test_what_is_finer_than_the_input_becomes_grey_and_not_a_pattern(
+    family: str, side: int
+) -> None:
+    stripes = np.zeros((side, side), np.uint8)
+    stripes[:, ::2] = 255
+    # A pixel of each grey level, lest the stripes' own grey is stretched to the full range.
+    stripes[0, 0], stripes[-8:, -8:] = 0, 255
+    stripes[-8:, :8] = 0
+    shown = preprocess(stripes, family)[0][0].numpy()
+    inner = shown[2:-8, 2:-8]
+    assert inner.std() < 0.1 * (shown.max() - shown.min())
