@@ -29,13 +29,17 @@ class MedSAGaSlicer(ScriptedLoadableModule):
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = ["Segmentations", "SegmentEditor", "Markups"]
         parent.contributors = ["The MedSAGaSlicer authors"]
-        parent.helpText = _(
-            "Click a point or drag a box in a slice view and the mask is there. Correct a few "
-            "slices, confirm them, and teach the model from them while you go on annotating."
-        )
+        parent.helpText = Path(self.resourcePath("help.html")).read_text(encoding="utf-8")
         parent.acknowledgementText = _(
             "Built on Segment Anything (Meta AI), its medical relatives, and GaLore."
         )
+        slicer.app.connect("startupCompleted()", self.onStartupCompleted)
+
+    def onStartupCompleted(self):
+        """Called once, when all modules are there."""
+        from MedSAGaSlicerLib.gui.sample_data import register
+
+        register(self.resourcePath)
 
 
 class MedSAGaSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -6,13 +6,17 @@ The model is the starter; the widgets are the stand-in's and not Slicer's own.
 """
 
 import argparse
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from harness.application import Application
 from harness.desktop import Desktop
 from harness.slice_view import SliceView
+from harness.ten_minutes import TenMinutes
+from harness.theme import darken
 from harness.workplace import COLOURS, LEFT, Workplace, add_ct
 from PIL import Image
 from PySide6.QtTest import QTest
@@ -28,27 +32,50 @@ from MedSAGaSlicerLib.scene.volumes import grid_of
 from MedSAGaSlicerLib.worker.client import InferenceClient
 
 VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
+OWN_FOLDERS = ("MEDSAGA_TAUGHT", "MEDSAGA_EXAMPLES", "MEDSAGA_CACHE")
 FOLDER = Path(__file__).resolve().parent.parent / "Resources" / "Screenshots"
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=FOLDER)
-    parser.add_argument("--only", choices=("panel", "orientations"))
+    parser.add_argument("--only", choices=("panel", "orientations", "tutorial"))
+    parser.add_argument("--width", type=int, default=340, help="of the panel, in pixels")
+    parser.add_argument("--dark", action="store_true", help="in dark colours")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     phantom = make_phantom()
+    if options.only in (None, "tutorial"):
+        tutorial(phantom, options.output, options.width, dark=options.dark)
     pictures = (("points-and-boxes", "Red", axial), ("coronal", "Green", coronal))
-    for name, view, annotate in pictures if options.only != "orientations" else ():
+    for name, view, annotate in pictures if options.only in (None, "panel") else ():
         desktop = Desktop(view_size=(560, 440))
         workplace = Workplace(desktop, (view,))
         annotate(workplace, phantom)
         workplace.save_picture(str(options.output / f"{name}.png"))
         workplace.close()
         desktop.close()
-    if options.only != "panel":
+    if options.only in (None, "orientations"):
         orientations(phantom, options.output / "three-orientations.png")
     return 0
+
+
+def tutorial(phantom: Phantom, folder: Path, width: int, *, dark: bool) -> None:
+    """The README's tutorial: the ten minutes, with a picture of each step."""
+    desktop = Desktop(view_size=(480, 480))
+    if dark:
+        darken(desktop)
+    with tempfile.TemporaryDirectory() as own:
+        # What is taught here must not lie among what the person at this machine has taught.
+        os.environ.update({name: str(Path(own) / name) for name in OWN_FOLDERS})
+        workplace = Workplace(desktop, panel_width=width)
+        workplace.window.resize(width + 500, 760)
+        walk = TenMinutes(
+            workplace, phantom, lambda step: workplace.save_picture(str(folder / f"{step}.png"))
+        )
+        walk.go()
+        workplace.close()
+        desktop.close()
 
 
 def axial(workplace: Workplace, phantom: Phantom) -> None:

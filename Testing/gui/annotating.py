@@ -41,6 +41,11 @@ class AnnotatingTestCase(unittest.TestCase):
         self.addCleanup(own.stop)
         for name in (MODEL, OTHER_MODEL):
             (Path(self.folder.name) / registry.entry(name).file).touch()
+        # Slicer answers its own questions in tests, but not the same in all versions.
+        agreed = mock.patch("slicer.util.confirmYesNoDisplay", return_value=True)
+        agreed.start()
+        self.addCleanup(agreed.stop)
+        qt.QSettings().remove("MedSAGaSlicer")
         slicer.mrmlScene.Clear()
         self.widget = slicer.util.getModuleWidget("MedSAGaSlicer")
         self.panel, self.ui = self.widget.panel, self.widget.panel.ui

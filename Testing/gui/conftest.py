@@ -15,12 +15,13 @@ if not all(importlib.util.find_spec(name) for name in ("slicer", "PySide6")):
 else:
     sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
 
-    from harness import pythonqt
+    from harness import pythonqt, scripted_module
     from harness.desktop import Desktop
     from harness.widgets import WIDGETS
 
     # The tests' files import it, as they do in Slicer.
     pythonqt.install(WIDGETS)
+    scripted_module.install()
 
     @pytest.fixture(autouse=True, scope="module")
     def desktop() -> Iterator[Desktop]:

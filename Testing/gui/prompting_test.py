@@ -106,7 +106,7 @@ class PromptingTest(AnnotatingTestCase):
         self.click(40, 30, 3)
         self.click(40, 30, 6)
         self.wait_for_masks()
-        self.wait_until(lambda: self.ui.clearButton.text == "C&lear slice k 6")
+        self.wait_until(self.ui.clearButton.isEnabled)
         self.ui.clearButton.click()
         self.assert_mask(np.zeros_like(disc(0, 0)))
         self.assert_mask(disc(40, 30), 3)

@@ -21,10 +21,15 @@ CONTROL = re.compile(
 @pytest.fixture(scope="module")
 def classes(checkout: Path) -> dict[str, str]:
     """The class of each named widget of the panel."""
-    path = checkout / "MedSAGaSlicer/Resources/UI/MedSAGaSlicer.ui"
-    tree = ElementTree.parse(path)  # noqa: S314 - our own file
-    widgets = list(tree.getroot().iter("widget"))[1:]
-    return {widget.get("name", ""): widget.get("class", "") for widget in widgets}
+    found: dict[str, str] = {}
+    for path in (checkout / "MedSAGaSlicer/Resources/UI").glob("*.ui"):
+        tree = ElementTree.parse(path)  # noqa: S314 - our own file
+        widgets = list(tree.getroot().iter("widget"))[1:]
+        names = {widget.get("name", ""): widget.get("class", "") for widget in widgets}
+        # All of them are looked up in one namespace.
+        assert not set(names) & set(found)
+        found.update(names)
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -34,6 +35,12 @@ class SlicerApplication(QtWidgets.QApplication):
     def __init__(self) -> None:
         super().__init__(["Slicer"])
         self.setApplicationName("Slicer")
+        # As with --testing: settings are forgotten in the end, and the person's own are left alone.
+        self._settings = tempfile.TemporaryDirectory(prefix="medsaga-settings-")
+        settings = QtCore.QSettings
+        settings.setDefaultFormat(settings.Format.IniFormat)
+        scope = settings.Scope.UserScope
+        settings.setPath(settings.Format.IniFormat, scope, self._settings.name)
         self.setQuitOnLastWindowClosed(False)
         self._desktop: Desktop | None = None
 
@@ -51,6 +58,14 @@ class SlicerApplication(QtWidgets.QApplication):
 
     def moduleManager(self) -> Any:
         return SimpleNamespace(module=self._desktop.module)
+
+    def connect(self, signal: str, slot: Any) -> bool:
+        # As PythonQt spells it; module files connect to this signal before there is any widget.
+        getattr(self, signal.partition("(")[0]).connect(slot)
+        return True
+
+    def startupEnvironment(self) -> QtCore.QProcessEnvironment:
+        return QtCore.QProcessEnvironment.systemEnvironment()
 
     def testingEnabled(self) -> bool:
         # As with --testing: errors are logged, no dialog waits for a click that never comes.
@@ -137,7 +152,8 @@ class Desktop:
                 setattr(slicer, name, widget)
         self._selected = ""
         slicer.util.selectModule = self.select_module
-        slicer.util.mainWindow = lambda: None
+        self.main_window = QtWidgets.QMainWindow()
+        slicer.util.mainWindow = lambda: self.main_window
         self._modules: dict[str, qSlicerScriptedLoadableModule] = {}
         self._add_module(MODULE_FILE)
 
@@ -163,6 +179,7 @@ class Desktop:
             module.unload()
         self.layout.close()
         self.application.close()
+        self.main_window.deleteLater()
         self.app.show_desktop(None)
         self.app.processEvents()
         sys.excepthook = sys.__excepthook__

@@ -35,18 +35,30 @@ def add_ct(phantom: Phantom) -> slicer.vtkMRMLScalarVolumeNode:
 class Workplace:
     """A person at the module: sees the window, has the mouse."""
 
-    def __init__(self, desktop: Desktop, views: tuple[str, ...] = ("Red",)) -> None:
+    def __init__(
+        self,
+        desktop: Desktop,
+        views: tuple[str, ...] = ("Red",),
+        panel_width: int = PANEL_WIDTH,
+    ) -> None:
         self.desktop = desktop
         slicer.util.selectModule("MedSAGaSlicer")
         self.module = slicer.util.getModuleWidget("MedSAGaSlicer")
         self.ui = self.module.panel.ui
-        self.window = QtWidgets.QWidget()
-        row = QtWidgets.QHBoxLayout(self.window)
+        self.window = desktop.main_window
+        centre = QtWidgets.QWidget()
+        row = QtWidgets.QHBoxLayout(centre)
         row.setContentsMargins(6, 6, 6, 6)
-        self.module.parent.setFixedWidth(PANEL_WIDTH)
-        row.addWidget(self.module.parent)
+        # As in Slicer: a column that scrolls when the panel is longer than the window.
+        self.column = QtWidgets.QScrollArea()
+        self.column.setWidgetResizable(True)
+        self.column.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.column.setFixedWidth(panel_width)
+        self.column.setWidget(self.module.parent)
+        row.addWidget(self.column)
         for name in views:
             row.addWidget(self.view(name))
+        self.window.setCentralWidget(centre)
         self.window.show()
 
     @property
@@ -114,9 +126,15 @@ class Workplace:
         self.desktop.app.processEvents()
         self.window.grab().save(path)
 
+    def save_panel(self, path: str) -> None:
+        """What the whole panel looks like now, however long it is."""
+        self.desktop.app.processEvents()
+        self.module.parent.grab().save(path)
+
     def close(self) -> None:
         """Take the panel and the views out of the window before they go."""
-        for widget in (self.module.parent, *self.desktop.layout.widgets()):
+        self.column.takeWidget()
+        for widget in self.desktop.layout.widgets():
             widget.setParent(None)
         slicer.util.selectModule("")
         self.window.close()

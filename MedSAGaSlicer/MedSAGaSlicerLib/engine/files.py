@@ -32,6 +32,21 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         _remove(temporary)
 
 
+def copy_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copy a file to a place whose folder may be missing, whole or not at all.
+
+    Raises:
+        InputError: it cannot be read, or the place cannot be written.
+    """
+    try:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+    except OSError as error:
+        msg = f"{source} cannot be copied to {target}: {error.strerror or error}."
+        raise InputError(msg) from error
+
+
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Refuse an output path before any work is spent on it.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache, default_folder
 from MedSAGaSlicerLib.errors import CheckpointError
 from MedSAGaSlicerLib.gui import overview
+from MedSAGaSlicerLib.gui.machine_settings import MachineSettings
 from MedSAGaSlicerLib.scene.annotator import Annotator
 from MedSAGaSlicerLib.scene.editor_node import editor_node
 from MedSAGaSlicerLib.worker.client import InferenceClient
@@ -29,7 +31,8 @@ class Annotators:
 
     def __init__(self, make_client: Callable[[str], InferenceClient] | None = None) -> None:
         """Nothing is started yet."""
-        self.make_client = make_client or _client_for
+        self.settings = MachineSettings()
+        self.make_client = make_client or self.settings.make_client
         self.make_teach_client: Callable[[InferenceClient], TeachClient] = TeachClient.beside
         self.changed: Callable[[], None] = _ignore
         self._client: InferenceClient | None = None
@@ -67,7 +70,7 @@ class Annotators:
             return current
         models = overview.present_models()
         if not models:
-            msg = "No model is on this machine. Put one into the model folder, see the README."
+            msg = "No model is on this machine. Download one below, under Models."
             raise CheckpointError(msg)
         if self._client is None:
             self._client = self.make_client(models[0])
@@ -81,6 +84,25 @@ class Annotators:
         self.changed()
         return annotator
 
+    def survey(self, slices: int) -> bool:
+        """Have the worker try its device and plan lessons; whether there is one to ask."""
+        if self._client is None or not self._client.running:
+            return False
+        self._client.survey(slices)
+        return True
+
+    def ask_stats(self) -> None:
+        """Have the worker tell its figures, if there is one."""
+        if self._client is not None and self._client.running:
+            self._client.stats()
+
+    def clear_embeddings(self) -> None:
+        """Delete all embeddings, the worker's in memory too."""
+        if self._client is not None and self._client.running:
+            self._client.clear_cache()
+        else:
+            EmbeddingCache(default_folder()).clear()
+
     def close(self) -> None:
         """End the annotation and the worker."""
         if self.current is not None:
@@ -89,10 +111,6 @@ class Annotators:
         if self._client is not None:
             self._client.stop()
             self._client = None
-
-
-def _client_for(model: str) -> InferenceClient:
-    return InferenceClient(model=model)
 
 
 def _ignore() -> None: ...

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from slicer.i18n import tr as _
 
+from MedSAGaSlicerLib.engine.teaching.config import AUTO
 from MedSAGaSlicerLib.engine.teaching.events import (
     Finished,
     Planned,
@@ -21,7 +22,8 @@ from MedSAGaSlicerLib.worker.events import Restarted
 from MedSAGaSlicerLib.worker.lesson_events import Failed
 
 if TYPE_CHECKING:
-    from MedSAGaSlicerLib.scene.annotator import Annotator
+    from collections.abc import Mapping
+
     from MedSAGaSlicerLib.scene.teaching import TeachingJob
     from MedSAGaSlicerLib.worker.lesson_events import LessonEvent
 
@@ -61,12 +63,25 @@ def _line_about_means(event: Planned | RoomWanted | SteppedDown) -> str:
     return str(text.format(method=event.method, count=event.at_once))
 
 
-def plan_line(annotator: Annotator | None, method: str, confirmed: int) -> str:
-    """What a lesson would take and bring, before it begins."""
+def plan_line(methods: Mapping[str, Mapping[str, Any]], method: str, confirmed: int) -> str:
+    """What a lesson would take and bring, before it begins; ``methods`` is what is known of them.
+
+    Each is a row of ``engine.teaching.plan_table``.
+    """
+    text = _("{count} slices, some of them kept aside to measure.")
     if confirmed < MEASURABLE:
         text = _("{count} slices; with {enough} and more, what it brings is measured.")
-        return str(text.format(count=confirmed, enough=MEASURABLE))
-    return str(_("{count} slices, some of them kept aside to measure.").format(count=confirmed))
+    brings = str(text.format(count=confirmed, enough=MEASURABLE))
+    chosen = (row for row in methods.values() if row["auto"])
+    row = methods.get(method) if method != AUTO else next(chosen, None)
+    if row is None or row["seconds"] is None:
+        return brings
+    text = _("≈ {seconds:.0f} s, {gb:.1f} GB, {method}.")
+    if row["fits"] is False:
+        text = _("≈ {seconds:.0f} s, {gb:.1f} GB, {method}: more than there is; it will step down.")
+    gb = row["peak_bytes"] / 1e9
+    takes = text.format(seconds=row["seconds"], gb=gb, method=row["method"])
+    return f"{takes} {brings}"
 
 
 def outcome_line(job: TeachingJob) -> str:

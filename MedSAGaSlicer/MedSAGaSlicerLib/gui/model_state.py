@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
+from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.gui import wording
 from MedSAGaSlicerLib.scene.events import Problem
 from MedSAGaSlicerLib.worker.events import Died, Ready
@@ -44,8 +45,17 @@ class ModelState:
         return True
 
     def show(self) -> None:
-        """Say it beside the model's name."""
+        """Say it beside the model's name, and below what the model is shown of the slices."""
         self.ui.modelStateLabel.setText(self._text())
+        annotator = self._annotators.current
+        plan = ""
+        if annotator is not None and self.device:
+            try:
+                plan = annotator.region_plan
+            except InputError as error:
+                plan = str(error)
+        self.ui.regionLabel.setText(plan)
+        self.ui.regionLabel.setVisible(bool(plan))
 
     def under_way(self, position: SlicePosition | None) -> str:
         """That the slice that is looked at is being embedded, "" if it is not."""

@@ -5,15 +5,23 @@ from importlib import metadata
 from MedSAGaSlicerLib.engine import registry
 from MedSAGaSlicerLib.engine.resources import resource_path
 
+TORCH = "torch>=2.6"
+"""Not in the list of requirements: which build of it is installed depends on the machine."""
+
+
+def requirements() -> dict[str, str]:
+    """What the workers need, by name: torch, and what the list of requirements says."""
+    lines = resource_path("requirements.txt").read_text(encoding="utf-8").splitlines()
+    listed = [TORCH, *(line for line in lines if line and not line.startswith("#"))]
+    return {line.partition(">=")[0]: line for line in listed}
+
 
 def missing_packages() -> tuple[str, ...]:
     """Names of the packages that the workers need and this Python lacks.
 
     Looked up in the packages' metadata: importing torch would take seconds and its libraries.
     """
-    lines = resource_path("requirements.txt").read_text(encoding="utf-8").splitlines()
-    names = [line.partition(">=")[0] for line in lines if line and not line.startswith("#")]
-    return tuple(name for name in ["torch", *names] if not _has(name))
+    return tuple(name for name in requirements() if not _has(name))
 
 
 def model_rows() -> tuple[tuple[str, str, str], ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from slicer.i18n import tr as _
 
-from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS
+from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.events import Finished, Stopped
 from MedSAGaSlicerLib.errors import MedSAGaError
 from MedSAGaSlicerLib.gui.controls import unless
@@ -15,7 +15,7 @@ from MedSAGaSlicerLib.gui.lesson_wording import line_about, outcome_line, plan_l
 from MedSAGaSlicerLib.worker.lesson_events import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import SimpleNamespace
 
     from MedSAGaSlicerLib.gui.controls import Controls, Situation
@@ -36,6 +36,8 @@ class TeachSection:
         self._job: TeachingJob | None = None
         self._drawn: tuple[int, int] | None = None
         self._planned: tuple[object, ...] = ()
+        self._methods: dict[str, dict[str, Any]] = {}
+        self._planned_for: tuple[object, ...] = ()
         box = self.ui.methodSelector
         box.addItem(_("automatic"), AUTO)
         for name in METHODS:
@@ -77,6 +79,7 @@ class TeachSection:
     def show(self, situation: Situation) -> None:
         """Let the person do what is possible now."""
         confirmed = len(situation.confirmed)
+        self._ask_for_plan(situation, confirmed)
         state = (
             situation.obstacle,
             confirmed,
@@ -92,9 +95,12 @@ class TeachSection:
             reason = _("A lesson is under way. Wait for its end, or press Stop.")
         self._controls.allow(self.ui.teachButton, reason)
         self._controls.allow(self.ui.methodSelector, reason if self.is_teaching else "")
-        self.ui.planLabel.setText(
-            reason or plan_line(self._desk.annotator, self._method(), confirmed)
-        )
+        self.ui.planLabel.setText(reason or plan_line(self._methods, self._method(), confirmed))
+
+    def plan(self, values: Mapping[str, Any]) -> None:
+        """Take what the worker says lessons would need."""
+        self._methods = {str(row["method"]): dict(row) for row in values.get("methods", ())}
+        self._planned = ()
 
     def close(self) -> None:
         """The panel goes: the lesson ends now and can be gone on with later."""
@@ -105,7 +111,8 @@ class TeachSection:
         """Begin a lesson."""
 
         def begin(annotator: Annotator) -> None:
-            self._job = annotator.teach(self._method())
+            config = TeachingConfig(steps=self._desk.annotators.settings.lesson_steps)
+            self._job = annotator.teach(self._method(), config=config)
             self._drawn = None
             self._show_lesson()
             self._desk.say(_("Teaching has begun; you can go on annotating."))
@@ -124,6 +131,14 @@ class TeachSection:
     def onRevert(self, _checked: bool = False) -> None:
         """Have answer what answered before."""
         self._change_over(lambda job: job.revert(), _("The model answers as before the lesson."))
+
+    def _ask_for_plan(self, situation: Situation, confirmed: int) -> None:
+        """Have the worker plan once it is idle, and anew when the number of slices has changed."""
+        annotators, annotator = self._desk.annotators, self._desk.annotator
+        wanted = (annotator and annotator.model, confirmed)
+        idle = not situation.obstacle and not annotators.busy and not self.is_teaching
+        if confirmed and idle and wanted != self._planned_for and annotators.survey(confirmed):
+            self._planned_for = wanted
 
     def _method(self) -> str:
         return str(self.ui.methodSelector.currentData)

@@ -53,7 +53,14 @@ class Panel:
         self._model = ModelState(ui, annotators)
         self._choices = Choices(ui, self.follow, self.use_model)
         self.prompts = PromptsSection(ui, self.desk, self._on_tool)
-        self.sections = Sections(ui, self.desk, self._controls, self._on_effect, self.onRefreshed)
+        self.sections = Sections(
+            ui,
+            self.desk,
+            self._controls,
+            effect_chosen=self._on_effect,
+            refreshed=self.onRefreshed,
+            restarted=self.onRestarted,
+        )
         self.desk.before, self.desk.acted = self.sections.corrections.record, self._show
         self._timer = qt.QTimer()
         self._timer.timeout.connect(self.onTick)
@@ -91,7 +98,7 @@ class Panel:
     def onSceneAboutToClose(self) -> None:
         """The scene is about to lose all its nodes."""
         self.prompts.put_down()
-        self.sections.leave_scene()
+        self.sections.corrections.leave()
 
     def onSceneReplaced(self) -> None:
         """The scene was closed or loaded, and may have another parameter node."""
@@ -102,7 +109,17 @@ class Panel:
     def onRefreshed(self) -> None:
         """Models or packages may have come or gone."""
         self._choices.list_models(self.sections.present_models)
+        # A download or an installation may have begun, which has no annotator to be polled with.
+        self._timer.start(_WAITING_MS)
         self.follow()
+
+    def onRestarted(self) -> None:
+        """The worker's settings were changed: begin with another worker."""
+        self.prompts.put_down()
+        self._watch([])
+        self._annotators.close()
+        self._model.forget()
+        self.onRefreshed()
 
     def follow(self) -> None:
         """Work on what is chosen, unless something is missing for that."""
@@ -150,10 +167,6 @@ class Panel:
         if self._timer.interval != interval:
             self._timer.setInterval(interval)
         self._show()
-
-    def wake(self) -> None:
-        """Look soon: something was begun that needs no annotator."""
-        self._timer.start(_WAITING_MS)
 
     def _take_up(self, parameters: ParameterNode) -> str:
         """Have an annotator for what is chosen; why not, "" if there is one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
@@ -16,7 +16,7 @@ from MedSAGaSlicerLib.scene.events import (
 from MedSAGaSlicerLib.worker.events import Died, Notice, Ready, Restarted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from MedSAGaSlicerLib.gui.parameter_node import ParameterNode
     from MedSAGaSlicerLib.scene.events import AnnotationEvent
@@ -71,3 +71,26 @@ def unchosen(parameters: ParameterNode) -> str:
     if not parameters.segmentId:
         return str(_("Choose a segment first, or press New."))
     return ""
+
+
+def size_text(count: float) -> str:
+    """A number of bytes, short."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def survey_text(values: Mapping[str, Any]) -> str:
+    """What a worker's trial of its device found."""
+    free = values.get("free_bytes")
+    text = _("{device}: {free} free, a slice in {ms:.0f} ms, {speed:.0f} GFLOP/s.")
+    return str(
+        text.format(
+            device=values.get("card") or values.get("device"),
+            free=_("unknown memory") if free is None else size_text(free),
+            ms=values.get("encode_ms", 0.0),
+            speed=(values.get("operations") or 0.0) / 1e9,
+        )
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from MedSAGaSlicerLib.scene.slices import SlicePosition
-from MedSAGaSlicerLib.worker.events import Died, Notice, Ready, Restarted, Stats
+from MedSAGaSlicerLib.worker.events import Died, Notice, Ready, Restarted, Stats, Surveyed
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ AnnotationEvent = (
     | Closed
     | Ready
     | Stats
+    | Surveyed
     | Notice
     | Restarted
     | Died

@@ -21,6 +21,7 @@ from MedSAGaSlicerLib.worker.requests import (
     Find,
     Load,
     PixelSource,
+    Survey,
 )
 
 
@@ -208,6 +209,13 @@ class InferenceClient(Link):
     def stats(self) -> int:
         """Ask for figures (cache sizes, hits, queue lengths); answered by ``Stats``."""
         return self._ledger.ask(AskStats(self._number()))
+
+    def survey(self, slices: int) -> int:
+        """Have the device tried, and lessons on so many slices planned; answered by ``Surveyed``.
+
+        It goes behind what is asked about slices.
+        """
+        return self._ledger.ask(Survey(self._number(), slices))
 
     def clear_cache(self) -> int:
         """Delete every embedding from memory and disk; answered by ``Stats``."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +97,14 @@ class Stats:
 
 
 @dataclass(frozen=True)
+class Surveyed:
+    """What the worker's device can do, and what lessons would need: see ``figures.survey``."""
+
+    request: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the person should know although everything goes on, such as a full disk."""
 
@@ -127,4 +136,4 @@ class Died:
     stderr: str
 
 
-Event = Ready | Encoded | Decoded | Found | Failed | Stats | Notice | Restarted | Died
+Event = Ready | Encoded | Decoded | Found | Failed | Stats | Surveyed | Notice | Restarted | Died

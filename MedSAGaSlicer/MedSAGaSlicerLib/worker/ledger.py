@@ -54,6 +54,7 @@ class Ledger:
             "missing": self._take_missing,
             "error": self._take_error,
             "stats": self._take_answer,
+            "surveyed": self._take_answer,
             "notice": self._take_notice,
         }
 

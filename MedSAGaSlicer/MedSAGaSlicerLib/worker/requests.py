@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from MedSAGaSlicerLib.worker.events import Decoded, Event, Found, Stats
+from MedSAGaSlicerLib.worker.events import Decoded, Event, Found, Stats, Surveyed
 from MedSAGaSlicerLib.worker.finding import unpack_finding
 from MedSAGaSlicerLib.worker.payloads import unpack_mask
 from MedSAGaSlicerLib.worker.protocol import Message, frame
@@ -229,6 +229,28 @@ class ClearCache(AskStats):
 
     type = "clear_cache"
     doing = "deleting embeddings"
+
+
+@dataclass(eq=False)
+class Survey(Request):
+    """Ask what the device can do, and what lessons on so many slices would need."""
+
+    type = "survey"
+    doing = "trying its device"
+    slices: int
+
+    def fields(self) -> dict[str, Any]:
+        """The number of slices."""
+        return {"slices": self.slices}
+
+    @property
+    def ahead(self) -> bool:
+        """Nobody waits for it: it goes behind what is asked about slices."""
+        return True
+
+    def answer(self, message: Message) -> Event | None:
+        """The figures."""
+        return Surveyed(self.number, message.header["values"])
 
 
 def describe(requests: Iterable[Request]) -> str:

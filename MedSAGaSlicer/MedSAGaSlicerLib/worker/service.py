@@ -1,6 +1,5 @@
 """What the worker does with each message; torch comes in only through the predictor it is given."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache, default_fold
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.worker.failures import NoModelError, told
+from MedSAGaSlicerLib.worker.figures import figures, survey
 from MedSAGaSlicerLib.worker.finding import find, pack_finding
 from MedSAGaSlicerLib.worker.loaded_model import (
     LoadedModel,
@@ -71,6 +71,7 @@ class Service:
             "release": self._on_release,
             "cancel": self._on_cancel,
             "stats": self._on_stats,
+            "survey": self._on_survey,
             "clear_cache": self._on_clear_cache,
             "ping": lambda _: self._say("pong"),
         }
@@ -257,16 +258,16 @@ class Service:
         self._on_stats(message)
 
     def _on_stats(self, message: Message) -> None:
-        values: dict[str, float | int | str | None] = {
-            **self._counts,
-            **self._cache.usage(),
-            "cache_folder": None if self._cache.folder is None else str(self._cache.folder),
-            "waiting_encodes": len(self._encode_lane),
-            "waiting_decodes": len(self._decode_lane),
-            "logits": 0 if self._model is None else len(self._model),
-            "process": os.getpid(),
-        }
-        self._say("stats", request=message.header["request"], values=values)
+        values = figures(self._cache, (self._encode_lane, self._decode_lane), self._model)
+        self._say("stats", request=message.header["request"], values={**self._counts, **values})
+
+    def _on_survey(self, message: Message) -> None:
+        request, slices = message.header["request"], message.header["slices"]
+
+        def run() -> None:
+            self._say("surveyed", request=request, values=survey(self._loaded(), slices))
+
+        self._encode_lane.add(partial(self._guard, run, lambda: [request]), PREFETCH)
 
     def _loaded(self) -> LoadedModel:
         if self._model is None:

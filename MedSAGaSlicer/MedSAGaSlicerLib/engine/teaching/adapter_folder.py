@@ -214,6 +214,24 @@ def export_adapter(folder: Path, target: Path) -> None:
         shutil.copytree(folder, temporary)
 
 
+def import_adapter(source: Path, taught: Path) -> Path:
+    """Copy a taught model from another place among those of this machine; where it is then.
+
+    Raises:
+        CheckpointError: it is no taught model.
+        InputError: it cannot be written.
+    """
+    source = source.resolve()
+    count, target = 1, taught / source.name
+    while target.exists():
+        count += 1
+        target = taught / f"{source.name}-{count}"
+    read_description(source)
+    taught.mkdir(parents=True, exist_ok=True)
+    export_adapter(source, target)
+    return target
+
+
 def delete_adapter(folder: Path) -> None:
     """Delete a taught model's folder.
 

@@ -35,6 +35,11 @@ def this_machine(device: str, threads: int | None = None) -> Machine:
     return Machine(chosen.type, free_bytes(chosen), machine_speed(chosen))
 
 
+def card_name(device: str) -> str | None:
+    """What the maker calls a graphics card, None for any other device."""
+    return str(torch.cuda.get_device_name()) if device == "cuda" else None
+
+
 def another_card(gib: float) -> Machine:
     """A graphics card of so many GiB; as fast as the one here, or nobody knows.
 
