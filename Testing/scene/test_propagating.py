@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import slicer
 from harness.fake_client import FakeClient
+from stage import SAFETY_S, Stage
 
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.annotator import Annotator
@@ -338,3 +339,45 @@ def test_one_direction_alone_fills_all_that_lies_between(annotator, truth):
     result = found(annotator)
     assert result[3:10].any(axis=(1, 2)).all()
     assert not result[10:].any()
+
+
+@pytest.fixture
+def stage(tmp_path):
+    stage = Stage(tmp_path)
+    yield stage
+    stage.close()
+
+
+def test_a_real_worker_answers_and_may_be_killed_in_the_middle(volume, segmentation, stage, truth):
+    annotator = Annotator(volume, segmentation, stage.client())
+    box(annotator, truth, 6)
+    stage.cue("crash-decode")
+    job = annotator.propagate("tumour")
+    job.wait(SAFETY_S)
+    assert job.state == "done"
+    result = found(annotator)
+    assert result[5].any()
+    assert result[7].any()
+    # Each slice once, and once more what was under way when it was killed.
+    assert len(stage.encoded()) <= SIZE[0] + 2
+    annotator.close()
+
+
+def test_another_model_ends_it_and_keeps_what_is_done(annotator, truth):
+    box(annotator, truth, 6)
+    job = annotator.propagate("tumour")
+    while not found(annotator)[7].any():
+        job.poll()
+    annotator.use_model("another")
+    assert job.state == "stopped"
+    assert found(annotator)[7].any()
+    assert "another model" in job.message
+
+
+def test_a_refusal_of_the_worker_is_raised(annotator, client, truth):
+    box(annotator, truth, 6)
+    client.refuse = "no memory left"
+    job = annotator.propagate("tumour")
+    with pytest.raises(InputError, match="no memory left"):
+        job.wait(60)
+    assert job.state == "failed"

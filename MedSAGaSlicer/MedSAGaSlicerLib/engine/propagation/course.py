@@ -30,6 +30,9 @@ DIRECTIONS: Final = ("both", "forward", "back")
 # Slices in a row that show nothing and are passed over, such as one that is missing in a scan.
 _MOST_BLANK: Final = 2
 
+# So many given slices tell how far an object goes; two may both lie in its middle.
+_ENOUGH: Final = 3
+
 
 class _Front:
     """One end that moves: the last slice known, and slices passed over since.
@@ -228,9 +231,10 @@ class Course:
         if mask is None or not mask.any():
             return None
         others = [n for n, other in self._known.items() if n != index and other.any()]
-        nearest = min(others, key=lambda other: abs(other - index), default=None)
-        behind = None if nearest is None else Known(nearest, self._known[nearest])
-        return Known(index, mask, behind=behind)
+        if len(others) < _ENOUGH - 1:
+            return Known(index, mask)
+        nearest = min(others, key=lambda other: abs(other - index))
+        return Known(index, mask, behind=Known(nearest, self._known[nearest]))
 
     def _is_behind_wall(self, span: _Span) -> bool:
         """Whether a span lies in the direction of a slice that shows something, out of reach."""

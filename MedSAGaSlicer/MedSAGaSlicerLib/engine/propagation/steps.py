@@ -20,7 +20,8 @@ class Known:
     """A slice whose mask is settled.
 
     ``pixels`` are there once it was looked at, ``given`` is the slice given at first that it came
-    from. Of a given slice, ``behind`` is the next given one that shows something, if any.
+    from. Of a given slice, ``behind`` is the next given one, if there are enough to tell from them
+    how far the object goes.
     """
 
     index: int
