@@ -96,7 +96,6 @@ class Job(ABC):
         self.label = label
         self._writer = AutomaticWriter(place.annotation, place.watch, label)
         self._asked: dict[int, _Asked] = {}
-        self._refinable: set[int] = set()
         self._count = _Progress(total=total)
 
     @property
@@ -161,8 +160,7 @@ class Job(ABC):
                 self._put(asked.tag, asked.position, asked.ask, asked.near)
         except MedSAGaError as error:
             self._give_up(error)
-        if event.logits_id not in self._refinable:
-            self._place.client.release(event.logits_id)
+        self._place.client.release(event.logits_id)
         return True
 
     def step(self) -> None:
@@ -187,23 +185,12 @@ class Job(ABC):
         """A question could not be answered; by default the job fails."""
         self._give_up((InputError if failure.kind == "input" else WorkerError)(failure.message))
 
-    def _keep(self, answer: Decoded) -> int:
-        """Keep an answer's logits for ``previous`` of a later question, until ``_let_go``."""
-        self._refinable.add(answer.logits_id)
-        return answer.logits_id
-
-    def _let_go(self, logits_id: int) -> None:
-        self._refinable.discard(logits_id)
-        if self._place.client.running:
-            self._place.client.release(logits_id)
-
     def _ask(
         self,
         tag: Any,
         position: SlicePosition,
         prompts: Prompts,
         *,
-        previous: int | None = None,
         taught: tuple[str, str] | None = None,
         mask: NDArray[np.bool_] | None = None,
     ) -> int:
@@ -214,22 +201,14 @@ class Job(ABC):
         client, keys = self._place.client, self._place.keys
         options: dict[str, Any] = {} if taught is None else {"taught": taught}
 
-        def ask(window: Window, previous: int | None = None) -> int:
+        def ask(window: Window) -> int:
             if mask is not None:
                 options["mask"] = window.cut(mask)
             key, inside = keys.key_of(position, window), window.seen_from_within(prompts)
             pixels = partial(keys.pixels, position, window)
-            return client.decode(key, inside, pixels=pixels, previous=previous, **options)
+            return client.decode(key, inside, pixels=pixels, **options)
 
-        # Logits are of the whole slice, or the region: only without them it can be seen from near.
-        near = None if previous is not None else prompts
-        try:
-            return self._put(tag, position, partial(ask, previous=previous), near)
-        except InputError:
-            if previous is None:
-                raise
-            # That answer is lost, as after another model was loaded: ask from scratch.
-            return self._put(tag, position, ask, prompts)
+        return self._put(tag, position, ask, prompts)
 
     def _put(
         self,
@@ -261,8 +240,6 @@ class Job(ABC):
             if self._place.client.running:
                 self._place.client.cancel(request)
         self._asked.clear()
-        for logits_id in list(self._refinable):
-            self._let_go(logits_id)
         self.state, self.message = state, message
         self._place.ended(self)
 
