@@ -247,7 +247,7 @@ class TestWithoutMemory:
     def test_a_small_card_is_cleared_first(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        looks = iter([GIB // 64, GIB // 64, 8 * GIB])
+        looks = iter([GIB // 64, GIB // 64, GIB // 64, 8 * GIB])
         monkeypatch.setattr(careful, "free_bytes", lambda _device: next(looks, 8 * GIB))
         monkeypatch.setattr(careful, "machine_speed", lambda _device: SPEED)
         # A device of which the planner believes that it is a card.

@@ -63,33 +63,55 @@ def teach(
     yield Planned(
         chosen.method, str(base.device), expected.peak, machine.free, expected.seconds or 0.0, why
     )
-    asked = False
-    if device != "cpu" and expected.fits is False:
-        asked = True
-        yield RoomWanted(str(base.device), expected.peak, machine.free)
-        _wait_for_room(base.device, expected.peak, room_seconds, stop)
+    room = _Room(base.device, expected.peak, room_seconds, stop)
+    if expected.fits is False:
+        yield from room.wanted()
     while True:
+        leaner_one = None
         try:
             yield from train(chosen, examples, base, output, stop=stop, **options)
         except MemoryShortageError as error:
             reason = str(error)
-            if device == "cpu" or asked:
+            if not room.may_come:
                 auto = config.method == AUTO
-                next_one = leaner(cost, chosen, slices, device, may_change_method=auto)
-                if next_one is None:
+                leaner_one = leaner(cost, chosen, slices, device, may_change_method=auto)
+                if leaner_one is None:
                     raise
-            else:
-                next_one = chosen
         else:
             return
-        _give_back(base.device)
-        if next_one is chosen:
-            asked = True
-            yield RoomWanted(str(base.device), expected.peak, free_bytes(base.device))
-            _wait_for_room(base.device, expected.peak, room_seconds, stop)
+        # Out here, so that the error keeps nothing alive of what was computed.
+        if leaner_one is None:
+            yield from room.wanted()
             continue
-        yield SteppedDown(next_one.method, next_one.at_once, chosen.method, chosen.at_once, reason)
-        chosen = next_one
+        _give_back(base.device)
+        yield SteppedDown(
+            leaner_one.method, leaner_one.at_once, chosen.method, chosen.at_once, reason
+        )
+        chosen = leaner_one
+
+
+class _Room:
+    """What others hold of a graphics card, and may be asked for once; of a CPU nobody is asked."""
+
+    def __init__(
+        self, device: torch.device, wanted: int, seconds: float, stop: Callable[[], bool]
+    ) -> None:
+        self.may_come = device.type != "cpu"
+        self._device, self._wanted, self._seconds, self._stop = device, wanted, seconds, stop
+
+    def wanted(self) -> Iterator[Event]:
+        """Ask, and wait until there is enough or time is up."""
+        if not self.may_come:
+            return
+        self.may_come = False
+        _give_back(self._device)
+        yield RoomWanted(str(self._device), self._wanted, free_bytes(self._device))
+        until = time.monotonic() + self._seconds
+        while time.monotonic() < until and not self._stop():
+            free = free_bytes(self._device)
+            if free is None or free >= self._wanted:
+                return
+            time.sleep(_LOOK_SECONDS)
 
 
 def _open(config: TeachingConfig, base: Predictor) -> TeachingConfig:
@@ -99,17 +121,6 @@ def _open(config: TeachingConfig, base: Predictor) -> TeachingConfig:
         return known
     # What depends on the method stays open until that is known.
     return replace(known, method=AUTO, encoder_rate=config.encoder_rate, rank=config.rank)
-
-
-def _wait_for_room(
-    device: torch.device, wanted: int, seconds: float, stop: Callable[[], bool]
-) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and not stop():
-        free = free_bytes(device)
-        if free is None or free >= wanted:
-            return
-        time.sleep(_LOOK_SECONDS)
 
 
 def _give_back(device: torch.device) -> None:

@@ -76,10 +76,11 @@ def choose(
 ) -> tuple[TeachingConfig, str]:
     """What `auto` stands for, and why.
 
-    By what was measured (`Testing/benchmark/accuracy_methods.py`) teaching the encoder of the
-    starter is not better than teaching the decoder on cached embeddings, neither with clicks nor
-    with boxes, from one mask to fifteen; and that needs least memory and time. So it is the
-    decoder, whatever the device, with as many objects at once as there is memory for.
+    So far no way of teaching the encoder was measured to be better than the decoder on cached
+    embeddings by more than lessons differ among themselves (`Testing/benchmark/accuracy_methods.py`
+    on the starter), and that needs least memory and time. So it is the decoder, whatever the
+    device, the number of masks and the kind of prompts, with as many objects at once as there is
+    memory for.
 
     Returns:
         Settings with a method, and a sentence.
