@@ -61,3 +61,9 @@ def test_nothing_to_suggest():
 def test_slices_that_look_all_the_same_go_by_uncertainty():
     looks = [[1.0, 2.0]] * 3
     assert indices(suggest(slices([0.2, 0.6, 0.4], looks), [], 3)) == [1, 2, 0]
+
+
+def test_where_the_model_is_sure_of_all_the_strangest_slice_goes_first():
+    looks = [[0, 0], [0.1, 0], [9, 9]]
+    known = [Reviewed(7, 0.0, np.array([0, 0], np.float32))]
+    assert indices(suggest(slices([0.0, 0.0, 0.0], looks), known, 1)) == [2]

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # How much of its worth a slice loses that looks just like one that is known.
 _DIVERSITY: Final = 0.25
 
+# A model that has never seen the like may be sure of nonsense: among slices of which it is equally
+# sure, those go first that differ.
+_UNSEEN: Final = 0.02
+
 
 @dataclass(frozen=True)
 class Suggestion:
@@ -72,7 +76,7 @@ def suggest(
     chosen: list[int] = []
     while len(chosen) < min(count, len(candidates)):
         novelty = np.minimum(nearest / scale, 1.0)
-        worth = doubts * (1.0 - diversity * (1.0 - novelty))
+        worth = (doubts + _UNSEEN) * (1.0 - diversity * (1.0 - novelty))
         worth[chosen] = -1.0
         best = int(np.argmax(worth))
         chosen.append(best)
