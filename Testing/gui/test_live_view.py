@@ -92,6 +92,21 @@ def test_a_view_that_comes_with_another_layout_takes_prompts_with_the_tool_in_ha
     assert prompt.position == SlicePosition("j", 70)
 
 
+def test_masks_on_further_slices_are_seen_as_soon_as_they_are_written(
+    workplace: Workplace, phantom: Phantom
+) -> None:
+    workplace.choose(add_ct(phantom), "liver")
+    truth = phantom.organs["liver"]
+    for k in (30, 31, 32):
+        corners = np.argwhere(truth[k])
+        (top, left), (bottom, right) = corners.min(0).tolist(), corners.max(0).tolist()
+        workplace.drag((left, top, k), (right, bottom, k))
+        workplace.wait_for_masks()
+        # The prompt's own frame is thin.
+        seen = is_coloured(workplace.view().live.grab().astype(int)).sum()
+        assert seen > mask_of(workplace, k).sum()
+
+
 def is_coloured(picture: np.ndarray) -> np.ndarray:
     """Where a picture is not grey; a CT is."""
     return np.ptp(picture, axis=-1) > 8

@@ -25,6 +25,8 @@ _TAG: Final = re.compile(r"([+-]) along ([ijk]), prompt ([1-9]\d{0,8})")
 _NAME_ATTRIBUTE: Final = "MedSAGa.Name"
 
 # Green and vermilion: told apart by most colour-blind eyes, and points carry + or - as well.
+# Without the node's name, which Slicer would print through printf: "50 %s" brings it down.
+_LABEL_FORMAT: Final = "%d"
 _POSITIVE: Final = (0.1, 0.85, 0.3)
 _NEGATIVE: Final = (0.95, 0.3, 0.05)
 
@@ -54,6 +56,7 @@ def make_points(
     """A point list for a segment's points, shown in slice views only."""
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"{segment.GetName()} points")
     node.SetAttribute(_NAME_ATTRIBUTE, node.GetName())
+    node.SetControlPointLabelFormat(_LABEL_FORMAT)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetVisibility3D(False)
@@ -74,6 +77,7 @@ def make_box(
     """A ROI for a box of a segment, shown in slice views only."""
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", f"{segment.GetName()} box")
     node.SetAttribute(_NAME_ATTRIBUTE, node.GetName())
+    node.SetControlPointLabelFormat(_LABEL_FORMAT)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetVisibility3D(False)

@@ -101,7 +101,10 @@ def write_slice(
         layer = _separated(node, segment_id, grid)
         layer.write(position, mask, changed)
     layer.image.Modified()
-    _start(node.GetSegmentation().GetSegment(segment_id))
+    # Slice views show a copy of the labelmap's head, which they make anew only when told so.
+    core = node.GetSegmentation()
+    core.InvokeEvent(core.RepresentationModified, segment_id)
+    _start(core.GetSegment(segment_id))
     return changed
 
 
