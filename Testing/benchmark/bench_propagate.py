@@ -36,6 +36,8 @@ def main() -> None:
     phantom = make_phantom(0)
     volume = Volume(phantom.ct_kji, phantom.geometry, is_2d=False, path=None)
     truth = phantom.organs[options.organ]
+    # Torch is slower the first few times.
+    bare_slices(predictor, volume, truth, 3, time.perf_counter)
     for name, clock in (("seconds", time.perf_counter), ("processor time", time.process_time)):
         ours, bare = [], []
         for _ in range(options.rounds):

@@ -32,8 +32,8 @@ def mask_logits(
         float32 (side, side); what the picture does not cover is surely outside.
     """
     rows, columns = (max(1, round(length * side / input_size)) for length in scaled)
-    distance = signed_distance(mask) * np.float32(rows / mask.shape[0])
-    sure = np.clip(distance * _SLOPE, -_SUREST, _SUREST)
+    slope = _SLOPE * rows / mask.shape[0]
+    sure = signed_distance(mask, _SUREST / slope) * np.float32(slope)
     small = Image.fromarray(sure).resize((columns, rows), Image.Resampling.BILINEAR)
     logits = np.full((side, side), -_SUREST, np.float32)
     logits[:rows, :columns] = np.asarray(small)

@@ -51,13 +51,17 @@ class Slices:
         self._normalisation = volume_normalisation(volume)
         self._embeddings: OrderedDict[tuple[str, Place], Embedding] = OrderedDict()
         self._bytes = 0
+        # Looked at, and then encoded.
+        self._last: tuple[Place, NDArray[np.uint8]] | None = None
 
     def pixels(self, place: Place) -> NDArray[np.uint8]:
         """A slice, or what the region has of it: uint8 (rows, columns) or (rows, columns, 3)."""
-        axis, index = place
-        return normalised_slice(
-            self.volume.array_kji, self._normalisation, axis, index, self.window(axis)
-        )
+        if self._last is None or self._last[0] != place:
+            axis, index = place
+            array, window = self.volume.array_kji, self.window(axis)
+            pixels = normalised_slice(array, self._normalisation, axis, index, window)
+            self._last = place, pixels
+        return self._last[1]
 
     def embedding(self, predictor: SlicePredictor, place: Place) -> Embedding:
         """The slice's embedding; models that share their encoder share it."""

@@ -60,8 +60,8 @@ class Appearance:
         ``spacing_mm`` is that of (rows, columns).
         """
         levels = _levels(pixels)
-        distance = signed_distance(mask)
         width = max(_LEAST_WIDTH, 0.5 * math.sqrt(np.count_nonzero(mask) / math.pi))
+        distance = signed_distance(mask, _GAP + width + 1)
         around = (distance < -_GAP) & (distance > -_GAP - width)
         evidence = np.log(_frequencies(levels[mask]) / _frequencies(levels[around]))
         depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)

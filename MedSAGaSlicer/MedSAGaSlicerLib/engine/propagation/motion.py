@@ -27,7 +27,7 @@ _LEAST_MARGIN: Final = 6
 
 # The longer side of the picture that is registered, at half and at full resolution.
 _SIDE: Final = 64
-_STEPS: Final = 12
+_STEPS: Final = 8
 
 # Smoothness of the motion and the longest step, in pixels of that picture.
 _SIGMA: Final = 1.5

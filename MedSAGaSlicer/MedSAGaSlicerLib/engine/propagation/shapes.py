@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,23 +19,38 @@ if TYPE_CHECKING:
 NOWHERE: Final = -1e3
 """The distance that a mask without voxels has everywhere."""
 
+_EVERYWHERE: Final = float("inf")
+
 _EIGHT: Final = np.ones((3, 3), np.bool_)
 
 
-def signed_distance(mask: Mask) -> Map:
+def signed_distance(mask: Mask, reach: float = _EVERYWHERE) -> Map:
     """Distance of each voxel's centre to the mask's edge, in voxels; positive inside.
 
     Float32 (rows, columns). Where the mask touches the border of the slice it goes on beyond it, so
-    that there the border is no edge. Only the mask's surroundings are computed exactly.
+    that there the border is no edge. Distances are cut at ``reach``: the shorter, the cheaper.
     """
     if not mask.any():
-        return np.full(mask.shape, NOWHERE, np.float32)
+        return np.full(mask.shape, max(NOWHERE, -reach), np.float32)
     if mask.all():
-        return np.full(mask.shape, float(max(mask.shape)), np.float32)
-    inside = ndimage.distance_transform_edt(mask)
-    outside = ndimage.distance_transform_edt(~mask)
+        return np.full(mask.shape, min(float(max(mask.shape)), reach), np.float32)
+    window = surroundings(mask, math.ceil(min(reach, max(mask.shape))) + 1)
+    part = mask[window]
+    distance = np.full(mask.shape, max(NOWHERE, -reach), np.float32)
     # The edge runs half way between neighbouring centres.
-    return np.asarray(np.where(mask, inside - 0.5, 0.5 - outside), np.float32)
+    inside = ndimage.distance_transform_edt(part) - 0.5 if not part.all() else reach
+    outside = 0.5 - ndimage.distance_transform_edt(~part)
+    distance[window] = np.clip(np.where(part, inside, outside), -reach, reach)
+    return distance
+
+
+def surroundings(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """The rows and columns of a mask, not empty, and ``margin`` more on each side."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+    )
 
 
 def between(one: Mask, other: Mask, weight: float) -> Mask:

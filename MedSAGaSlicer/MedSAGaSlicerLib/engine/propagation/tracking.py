@@ -119,7 +119,7 @@ class TrackedGuide:
         """The signed distance of what is expected: of both sides, the nearer one counting more."""
         maps = []
         for side in sides:
-            distance = np.clip(signed_distance(side.mask), -_REACH, _REACH)
+            distance = signed_distance(side.mask, _REACH)
             if side.pixels is not None and not blank and side.mask.any():
                 distance = motion_between(side.pixels, pixels, side.mask).moved(distance)
             maps.append(distance)
@@ -141,7 +141,7 @@ class TrackedGuide:
         share = (score - settings.distrust) / (settings.trust - settings.distrust)
         weight = float(np.clip(share, settings.least, 1.0))
         band = settings.band
-        theirs = np.clip(signed_distance(answer), -band, band)
+        theirs = signed_distance(answer, band)
         joint = weight * theirs + (1 - weight) * np.clip(expected, -band, band)
         if weight == 1.0:
             return answer
