@@ -85,8 +85,9 @@ def dice(one, other):
     return 2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other))
 
 
-def test_one_box_becomes_the_object_and_stops_at_its_ends(annotator, truth):
+def test_one_box_becomes_the_object_and_stops_at_its_ends(annotator, client, truth):
     box(annotator, truth, 6)
+    kept = client.logits_kept
     job = annotator.propagate("tumour")
     assert job.state == "running"
     job.wait(60)
@@ -96,6 +97,8 @@ def test_one_box_becomes_the_object_and_stops_at_its_ends(annotator, truth):
     assert dice(result, truth) > 0.9
     assert not result[:3].any()
     assert not result[11:].any()
+    # Nothing of it stays in the worker.
+    assert client.logits_kept == kept
 
 
 def test_slices_are_written_one_by_one_and_it_is_one_undo_step(annotator, truth):
