@@ -31,7 +31,7 @@ class Doubts:
     Attributes:
         margin: how much of the mask has logits near zero.
         score: what the model thinks its mask lacks of a perfect one.
-        step: how little the mask has in common with either neighbour's.
+        step: how little the mask has in common with its neighbours', the mean of both.
         flip: how little it has in common with the mask found on the mirrored slice.
     """
 
@@ -184,7 +184,8 @@ def _doubts(
             yield None
             continue
         mask = labels == at + 1
-        # An object ends somewhere: only what is unlike both neighbours is suspicious.
+        # Where the object ends counts as well, on both sides of the end: it is there that slices
+        # are missed, by a model that is quite sure of them.
         steps = [disagreement(mask, other == at + 1) for other in beside]
-        step = min(steps) if steps else None
+        step = sum(steps) / len(steps) if steps else None
         yield Doubts(margin, known.scores[at], step, known.flips[at])
