@@ -1,6 +1,7 @@
 """Prompts by the panel's tools, with the mouse in live slice views."""
 
 import numpy as np
+import qt
 import slicer
 from annotating import AnnotatingTestCase, disc
 
@@ -147,3 +148,19 @@ class PromptingTest(AnnotatingTestCase):
         self.ui.alignButton.click()
         self.assertTrue(self.ui.confirmEmptyButton.isEnabled())
         self.assertFalse(self.ui.alignButton.isVisibleTo(self.widget.parent))
+
+    def test_the_remove_button_turns_what_ctrl_means_around(self) -> None:
+        self.ui.pointButton.click()
+        self.addCleanup(self.ui.removeButton.setChecked, False)
+        self.click(40, 30, 6)
+        self.ui.removeButton.click()
+        self.click(46, 30, 6)
+        self.click(20, 20, 6, ctrl=True)
+        self.assertEqual([prompt.positive for prompt in self.prompts()], [True, False, True])
+
+    def test_a_tool_in_hand_shows_in_the_cursor(self) -> None:
+        view = self.slice_widget().sliceView()
+        self.ui.boxButton.click()
+        self.assertEqual(view.cursor.shape(), qt.Qt.CrossCursor)
+        self.ui.boxButton.click()
+        self.assertNotEqual(view.cursor.shape(), qt.Qt.CrossCursor)

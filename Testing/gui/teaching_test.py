@@ -65,7 +65,7 @@ class TeachingTest(AnnotatingTestCase):
     def test_a_better_model_is_in_use_and_one_click_goes_back(self) -> None:
         self.begin()
         self.end("better")
-        self.assertIn("0.50 → 0.80 on 2 slices", self.ui.resultLabel.text)
+        self.assertIn("0.500 → 0.800 on 2 slices", self.ui.resultLabel.text)
         self.assertFalse(self.ui.useResultButton.isEnabled())
         self.annotator.point("Segment 1", self.ras(20, 20, 9))
         self.wait_for_masks()

@@ -45,6 +45,21 @@ def test_every_signal_that_the_panel_connects_exists(classes: dict[str, str], co
     assert not unknown
 
 
+def test_every_signal_of_the_editor_that_is_connected_exists(code: str) -> None:
+    connected = set(re.findall(r"\beditor\.(\w+)\.connect\(", code))
+    assert connected
+    assert connected <= set(SIGNALS["qMRMLSegmentEditorWidget"])
+
+
+def test_every_slot_of_the_panel_is_exercised_by_a_test(checkout: Path, code: str) -> None:
+    connected = set(re.findall(r"\bself\.ui\.(\w+)\.\w+\.connect\(\s*self\.on", code))
+    assert connected
+    files = [*(checkout / "Testing/gui").glob("*.py"), checkout / "Testing/harness/ten_minutes.py"]
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    used = set(re.findall(r"\bui\.(\w+)", tests))
+    assert connected <= used, sorted(connected - used)
+
+
 def test_every_control_of_the_panel_is_used(classes: dict[str, str], code: str) -> None:
     controls = {name for name, kind in classes.items() if CONTROL.fullmatch(kind)}
     assert controls

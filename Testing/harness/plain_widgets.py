@@ -56,6 +56,11 @@ class ctkCollapsibleButton(QAbstractButton):
         layout = self.layout()
         return layout.sizeHint().expandedTo(least) if layout and self.isChecked() else least
 
+    def minimumSizeHint(self) -> QSize:
+        least = QSize(120, self._headline())
+        layout = self.layout()
+        return layout.totalMinimumSize().expandedTo(least) if layout and self.isChecked() else least
+
     def paintEvent(self, _event: Any) -> None:
         painter, option = QStylePainter(self), QStyleOptionButton()
         option.initFrom(self)

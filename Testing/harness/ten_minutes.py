@@ -6,10 +6,9 @@ The same walk is a test, a benchmark of the panel's slots, and the source of the
 from collections.abc import Callable
 
 import numpy as np
-import qt
 import slicer
 from harness.workplace import LEFT, Workplace, add_ct
-from PySide6 import QtCore
+from PySide6 import QtCore, QtWidgets
 from PySide6.QtTest import QTest
 from scipy import ndimage
 
@@ -37,7 +36,7 @@ class TenMinutes:
         self.slices = [int(k) for k in np.linspace(present[0] + 1, present[-1] - 1, 12).round()]
         outside = [k for k in range(len(self.truth)) if k < present[0] - 2 or k > present[-1] + 2]
         self.empty = outside[:: max(1, len(outside) // 3)][:3]
-        qt.QSettings().setValue("MedSAGaSlicer/LessonSteps", str(STEPS))
+        QtCore.QSettings().setValue("MedSAGaSlicer/LessonSteps", str(STEPS))
 
     def go(self) -> None:
         """All of it."""
@@ -173,7 +172,7 @@ class TenMinutes:
         self.place.desktop.app.processEvents()
         self.place.module.panel.onTick()
 
-    def press(self, button: qt.QPushButton, *, down: bool | None = None) -> None:
+    def press(self, button: QtWidgets.QPushButton, *, down: bool | None = None) -> None:
         """Press a button with the mouse; with ``down``, only if it is not so yet."""
         if down is None or button.isChecked() != down:
             self.place.column.ensureWidgetVisible(button)

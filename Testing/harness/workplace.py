@@ -123,13 +123,19 @@ class Workplace:
 
     def save_picture(self, path: str) -> None:
         """What the window looks like now."""
-        self.desktop.app.processEvents()
+        self._settle()
         self.window.grab().save(path)
 
     def save_panel(self, path: str) -> None:
         """What the whole panel looks like now, however long it is."""
-        self.desktop.app.processEvents()
+        self._settle()
         self.module.parent.grab().save(path)
+
+    def _settle(self) -> None:
+        """Until what was opened has its place: layouts tell each other by events."""
+        for _ in range(4):
+            self.desktop.app.processEvents()
+            self.desktop.app.sendPostedEvents()
 
     def close(self) -> None:
         """Take the panel and the views out of the window before they go."""

@@ -39,6 +39,7 @@ class Gallery:
         self.ui.galleryList.itemClicked.connect(self.onJump)
         self.ui.galleryList.itemSelectionChanged.connect(self.onSelection)
         self.ui.unconfirmButton.clicked.connect(self.onUnconfirm)
+        self.onSelection()
 
     def show(self, situation: Situation) -> None:
         """Show what is confirmed now; a few pictures at a time."""

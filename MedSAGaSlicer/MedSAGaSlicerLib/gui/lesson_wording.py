@@ -100,7 +100,7 @@ def outcome_line(job: TeachingJob) -> str:
     if outcome.accepted is None:
         return str(_("Not measured: fewer than 8 slices. Look at its masks and decide."))
     count = outcome.report.get("n")
-    text = _("Dice {before:.2f} → {after:.2f} on {count} slices kept aside. {verdict}")
+    text = _("Dice {before:.3f} → {after:.3f} on {count} slices kept aside. {verdict}")
     verdict = (
         _("Better: it is in use.") if outcome.accepted else _("Not better: the old model stays.")
     )

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.gui.controls import unless
 from MedSAGaSlicerLib.gui.gallery import Gallery
+from MedSAGaSlicerLib.gui.wording import slice_name
 from MedSAGaSlicerLib.scene.slice_pictures import content_stamp, is_empty_slice
 
 if TYPE_CHECKING:
@@ -60,13 +61,17 @@ class SlicesSection:
 
     def onConfirm(self, _checked: bool = False) -> None:
         """Confirm the slice, or take its confirmation back."""
-        self._desk.do_there(
-            lambda annotator, position: (
+
+        def change(annotator: Annotator, position: SlicePosition) -> None:
+            if position in annotator.confirmed():
                 annotator.unconfirm(position.axis, position.index)
-                if position in annotator.confirmed()
-                else annotator.confirm(position.axis, position.index)
-            )
-        )
+                text = _("No longer confirmed: {slice}.")
+            else:
+                annotator.confirm(position.axis, position.index)
+                text = _("Confirmed: {slice}. It is not changed by us any more.")
+            self._desk.say(text.format(slice=slice_name(position)))
+
+        self._desk.do_there(change)
 
     def _propagate(self, direction: str) -> None:
         segment = self._desk.segment_id

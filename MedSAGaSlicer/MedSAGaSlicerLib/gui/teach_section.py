@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _CURVE_HEIGHT: Final = 96
 _NARROWEST: Final = 160
+_PLANNED_TOGETHER: Final = 5
+"""A plan costs the worker about a second: it is not made for each slice."""
 
 
 class TeachSection:
@@ -133,9 +135,9 @@ class TeachSection:
         self._change_over(lambda job: job.revert(), _("The model answers as before the lesson."))
 
     def _ask_for_plan(self, situation: Situation, confirmed: int) -> None:
-        """Have the worker plan once it is idle, and anew when the number of slices has changed."""
+        """Have the worker plan once it is idle, and anew after some more slices."""
         annotators, annotator = self._desk.annotators, self._desk.annotator
-        wanted = (annotator and annotator.model, confirmed)
+        wanted = (annotator and annotator.model, confirmed // _PLANNED_TOGETHER)
         idle = not situation.obstacle and not annotators.busy and not self.is_teaching
         if confirmed and idle and wanted != self._planned_for and annotators.survey(confirmed):
             self._planned_for = wanted

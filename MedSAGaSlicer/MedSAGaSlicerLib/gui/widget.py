@@ -151,6 +151,7 @@ class Panel:
         self.sections.poll()
         annotator = self._annotators.current
         if annotator is None:
+            self.sections.jobs.forget()
             if not self.sections.busy:
                 self._timer.stop()
             self.follow()

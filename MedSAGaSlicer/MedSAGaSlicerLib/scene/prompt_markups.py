@@ -24,9 +24,10 @@ _TAG: Final = re.compile(r"([+-]) along ([ijk]), prompt ([1-9]\d{0,8})")
 
 _NAME_ATTRIBUTE: Final = "MedSAGa.Name"
 
-# Green and vermilion: told apart by most colour-blind eyes, and points carry + or - as well.
 # Without the node's name, which Slicer would print through printf: "50 %s" brings it down.
 _LABEL_FORMAT: Final = "%d"
+
+# Green and vermilion: told apart by most colour-blind eyes, and points carry + or - as well.
 _POSITIVE: Final = (0.1, 0.85, 0.3)
 _NEGATIVE: Final = (0.95, 0.3, 0.05)
 

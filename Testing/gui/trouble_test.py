@@ -1,0 +1,144 @@
+"""What can go wrong while annotating: it is said, and the panel goes on."""
+
+from pathlib import Path
+
+import numpy as np
+import slicer
+from annotating import AnnotatingTestCase, disc
+
+from MedSAGaSlicerLib.scene.slices import SlicePosition
+
+
+class WorkerTroubleTest(AnnotatingTestCase):
+    """The fake predictor obeys files in a folder that its model's name ends with."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.open_panel()
+        self.annotator = self.logic.annotators.current
+        self.cues = Path(self.folder.name) / "cues"
+        self.cues.mkdir()
+        self.annotator.use_model(f"fake:{self.cues}")
+        self.wait_until(lambda: self.ui.modelStateLabel.text == "ready (cpu)")
+
+    def test_a_prompt_that_fails_in_the_worker_is_told_and_the_next_one_is_answered(self) -> None:
+        (self.cues / "fail-decode").touch()
+        self.annotator.point("Segment 1", self.ras(40, 30, 6))
+        self.wait_until(lambda: "the fake fails to decode" in self.ui.statusLabel.text)
+        (self.cues / "fail-decode").unlink()
+        self.annotator.point("Segment 1", self.ras(20, 20, 3))
+        self.wait_for_masks()
+        np.testing.assert_array_equal(self.mask(3), disc(20, 20))
+
+    def test_a_worker_that_dies_once_is_started_again_and_nothing_is_lost(self) -> None:
+        (self.cues / "crash-decode").touch()
+        self.annotator.point("Segment 1", self.ras(40, 30, 6))
+        self.wait_until(lambda: self.mask(6).any())
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
+
+    def test_a_worker_that_dies_again_and_again_is_told_with_what_it_did(self) -> None:
+        (self.cues / "crash-decode").write_text("always")
+        self.annotator.point("Segment 1", self.ras(40, 30, 6))
+        self.wait_until(lambda: not self.logic.annotators.running)
+        self.look()
+        self.assertIn("decoding a prompt", self.ui.statusLabel.text)
+        self.assertEqual(self.ui.modelStateLabel.text, "not running")
+
+
+class UnusualDataTest(AnnotatingTestCase):
+    def test_names_may_have_spaces_slashes_and_any_letters(self) -> None:
+        self.volume.SetName("Läsion / 左 #1|x")
+        self.open_panel()
+        segment_id = self.ui.segmentSelector.currentSegmentID()
+        name = "Tumor «лево»/2 %s"
+        self.segmentation.GetSegmentation().GetSegment(segment_id).SetName(name)
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.wait_for_masks()
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
+        self.look()
+        self.ui.confirmButton.click()
+        self.assertEqual(len(self.logic.annotators.current.confirmed()), 1)
+
+    def test_a_volume_of_one_slice_is_annotated_and_confirmed(self) -> None:
+        flat = np.full((1, 60, 80), 7, np.int16)
+        self.volume = slicer.util.addVolumeFromArray(flat, np.diag([-1.0, -1.0, 2.0, 1.0]), "flat")
+        self.open_panel()
+        self.ui.pointButton.click()
+        self.click(40, 30, 0)
+        self.wait_for_masks()
+        self.look()
+        self.ui.confirmButton.click()
+        confirmed = self.logic.annotators.current.confirmed()
+        self.assertEqual(confirmed, (SlicePosition("k", 0),))
+
+    def test_a_segmentation_made_of_surfaces_gets_voxels_at_the_first_click(self) -> None:
+        self.open_panel()
+        segment_id = self.ui.segmentSelector.currentSegmentID()
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.wait_for_masks()
+        node = self.segmentation
+        node.CreateClosedSurfaceRepresentation()
+        node.GetSegmentation().SetSourceRepresentationName("Closed surface")
+        self.click(20, 20, 6)
+        self.wait_for_masks()
+        self.look()
+        self.assertTrue(self.mask(6)[20, 20], self.ui.statusLabel.text)
+        self.assertTrue(segment_id)
+
+    def test_removing_the_volume_while_a_job_goes_through_it_ends_the_job(self) -> None:
+        self.open_panel()
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.wait_for_masks()
+        self.look()
+        self.ui.propagateForwardButton.click()
+        slicer.mrmlScene.RemoveNode(self.volume)
+        self.look()
+        self.assertEqual(self.panel.sections.jobs.doing, "")
+        self.assertFalse(self.ui.jobWidget.isVisibleTo(self.widget.parent))
+
+
+class PropagatingTest(AnnotatingTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.open_panel()
+
+    def prompt(self) -> None:
+        self.ui.boxButton.click()
+        self.drag((25, 15), (55, 45), 6)
+        self.wait_for_masks()
+        self.look()
+
+    def test_without_a_slice_to_begin_with_it_says_so(self) -> None:
+        self.place_of(40, 30, 6, "Red")
+        self.look()
+        self.ui.propagateBothButton.click()
+        self.look()
+        self.assertEqual(self.panel.sections.jobs.doing, "")
+        self.assertIn("Segment 1", self.ui.statusLabel.text)
+
+    def test_every_direction_goes_its_way_and_is_one_step_of_undo(self) -> None:
+        for button in (
+            self.ui.propagateBackButton,
+            self.ui.propagateBothButton,
+            self.ui.propagateForwardButton,
+        ):
+            self.prompt()
+            button.click()
+            self.wait_until(lambda: not self.panel.sections.jobs.doing)
+            while self.ui.undoButton.isEnabled():
+                self.ui.undoButton.click()
+                self.look()
+            self.assertFalse(self.mask(5).any() or self.mask(7).any())
+
+    def test_a_job_shows_its_bar_forbids_another_and_can_be_stopped(self) -> None:
+        self.prompt()
+        self.ui.propagateBothButton.click()
+        self.assertTrue(self.ui.jobWidget.isVisibleTo(self.widget.parent))
+        self.assertIn("under way", self.ui.propagateBackButton.toolTip)
+        self.ui.stopButton.click()
+        self.look()
+        self.assertEqual(self.panel.sections.jobs.doing, "")
+        self.assertTrue(self.ui.propagateBackButton.isEnabled())
