@@ -4,7 +4,10 @@
 the object's largest, `three` at a sixth, half and five sixths of its slices, `ends` on the first,
 the middle and the last. Every strategy gets the same masks on them from the same model. A line has
 the volume Dice of a set's cases and the over-propagation: voxels found beyond the object's first
-and last slice, as a part of its volume. The rule was made on TUNED, which is left out.
+and last slice, as a part of its volume. What the rule was made on (`Set.tuned`, other organs of the
+trunk, sarcomas) is left out; but two of its limits, on the change of grey and on how far several
+given slices reach, were added after a look at one spinal cord and at the prostate. That prostate's
+label ends at its largest slice, where nothing in the image does.
 
 With `--resume FILE`, the output of an earlier run that was stopped, its lines are told again and
 only what is missing is measured.
