@@ -69,7 +69,7 @@ def tutorial(phantom: Phantom, folder: Path, width: int, *, dark: bool) -> None:
         # What is taught here must not lie among what the person at this machine has taught.
         os.environ.update({name: str(Path(own) / name) for name in OWN_FOLDERS})
         workplace = Workplace(desktop, panel_width=width)
-        workplace.window.resize(width + 500, 760)
+        workplace.window.resize(width + 500, 900)
         walk = TenMinutes(
             workplace, phantom, lambda step: workplace.save_picture(str(folder / f"{step}.png"))
         )

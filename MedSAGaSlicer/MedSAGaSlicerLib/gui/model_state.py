@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from slicer.i18n import tr as _
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.scene.slices import SlicePosition
 
 
+_PLAN_S: Final = 1.0
+"""What the model is shown is said anew this often: it changes with the slice and the ROI."""
+
+
 class ModelState:
     """Remembers what the worker said of its model."""
 
@@ -26,6 +31,8 @@ class ModelState:
         """Nothing is known yet."""
         self.ui, self._annotators = ui, annotators
         self.device = self.trouble = ""
+        self._planned_for: tuple[object, str] | None = None
+        self._plan_again = 0.0
 
     def forget(self) -> None:
         """Another model, or another worker."""
@@ -47,7 +54,10 @@ class ModelState:
     def show(self) -> None:
         """Say it beside the model's name, and below what the model is shown of the slices."""
         self.ui.modelStateLabel.setText(self._text())
-        annotator = self._annotators.current
+        annotator, now = self._annotators.current, time.monotonic()
+        if (annotator, self.device) == self._planned_for and now < self._plan_again:
+            return
+        self._planned_for, self._plan_again = (annotator, self.device), now + _PLAN_S
         plan = ""
         if annotator is not None and self.device:
             try:
