@@ -57,7 +57,7 @@ class _Task:
 _TASKS: Final = (
     _Task("liver", "box", "k", (0.35, 0.6, 0.8)),
     _Task("liver tumour", "box", "k", (0.5,)),
-    _Task("right kidney", "point", "k", (0.5,)),
+    _Task("right kidney", "3 clicks", "k", (0.5,)),
     _Task("left kidney", "box", "j", (0.5,)),
     _Task("spleen", "point", "k", (0.4, 0.7)),
     _Task("stomach", "3 clicks", "k", (0.5,)),
