@@ -7,14 +7,12 @@ model answer its parts, and hands the answers to ``take``, in any order.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from MedSAGaSlicerLib.engine.propagation.shapes import between, is_blank
+from MedSAGaSlicerLib.engine.propagation.spans import Front, Span
 from MedSAGaSlicerLib.engine.propagation.steps import Found, Known, Question
 from MedSAGaSlicerLib.errors import InputError
 
@@ -32,75 +30,6 @@ _MOST_BLANK: Final = 2
 
 # So many given slices tell how far an object goes; two may both lie in its middle.
 _ENOUGH: Final = 3
-
-
-class _Front:
-    """One end that moves: the last slice known, and slices passed over since.
-
-    ``at`` is where it is, ``known`` what it goes by; ``live`` until it stops.
-    """
-
-    def __init__(self, known: Known, step: int) -> None:
-        self.known, self.step = known, step
-        self.at = known.index
-        self.blank: list[int] = []
-        self.live = bool(known.mask.any())
-        self.asked: int | None = None
-
-    @property
-    def next(self) -> int:
-        return self.at + self.step
-
-
-class _Span:
-    """Slices between two known ones, or from one to where the volume ends.
-
-    ``first`` and ``last`` are the outermost slices to be found.
-    """
-
-    def __init__(self, first: int, last: int, low: Known | None, high: Known | None) -> None:
-        self.first, self.last = first, last
-        self.up = None if low is None else _Front(low, 1)
-        self.down = None if high is None else _Front(high, -1)
-        self.meeting: float | None = None
-        if low is not None and high is not None:
-            # The larger side is the surer one: a mere tip says little about what is far from it.
-            lows, highs = (math.sqrt(np.count_nonzero(side.mask)) for side in (low, high))
-            part = lows / (lows + highs)
-            self.meeting = low.index + math.floor(part * (high.index - low.index)) + 0.5
-
-    @property
-    def slices(self) -> range:
-        return range(self.first, self.last + 1)
-
-    @property
-    def fronts(self) -> list[_Front]:
-        return [front for front in (self.up, self.down) if front is not None]
-
-    def other(self, front: _Front) -> _Front | None:
-        """The front on the other side, if there is one."""
-        return self.down if front is self.up else self.up
-
-    def room(self, front: _Front) -> bool:
-        """Whether the front's next slice is still free."""
-        other = self.other(front)
-        if front.next not in self.slices:
-            return False
-        if other is None:
-            return True
-        edge = other.at if other.asked is None else other.asked
-        free = (edge - front.next) * front.step > 0
-        # What the other side stopped before is this side's to look at as well.
-        if self.meeting is None or not other.live:
-            return free
-        return free and (self.meeting - front.next) * front.step > 0
-
-    def sides(self, front: _Front) -> tuple[Known, ...]:
-        """What is known on this side, and on the other if that goes on towards here."""
-        other = self.other(front)
-        if other is None or not other.live:
-            return (front.known,)
-        return (front.known, other.known)
 
 
 class Course:
@@ -141,7 +70,7 @@ class Course:
         self._guide, self._look = guide, look
         self._way = {"both": (1, -1), "forward": (1,), "back": (-1,)}[direction]
         self._known = {index: anchors[index] for index in sorted(anchors)}
-        self._questions: dict[int, tuple[Question, _Span, _Front]] = {}
+        self._questions: dict[int, tuple[Question, Span, Front]] = {}
         spans = list(self._cut(reach))
         self._spans = [s for s in spans if any(self._moves(front) for front in s.fronts)]
         for span in self._spans:
@@ -216,14 +145,14 @@ class Course:
         self._settled += len(found)
         return [*found, *self._close(span)]
 
-    def _cut(self, reach: range) -> Iterator[_Span]:
+    def _cut(self, reach: range) -> Iterator[Span]:
         """The spans between the known slices and at both ends."""
         inside = [index for index in self._known if index in reach]
         ends = [reach.start - 1, *inside, reach.stop]
         for low, high in pairwise(ends):
             sides = [self._shown(n) for n in (low, high)]
             if high - low > 1:
-                yield _Span(low + 1, high - 1, sides[0], sides[1])
+                yield Span(low + 1, high - 1, sides[0], sides[1])
 
     def _shown(self, index: int) -> Known | None:
         """A known slice if it is one that shows something."""
@@ -236,23 +165,23 @@ class Course:
         nearest = min(others, key=lambda other: abs(other - index))
         return Known(index, mask, behind=Known(nearest, self._known[nearest]))
 
-    def _is_behind_wall(self, span: _Span) -> bool:
+    def _is_behind_wall(self, span: Span) -> bool:
         """Whether a span lies in the direction of a slice that shows something, out of reach."""
         shown = [index for index, mask in self._known.items() if mask.any()]
         after = 1 in self._way and any(index < span.first for index in shown)
         before = -1 in self._way and any(index > span.last for index in shown)
         return not span.fronts and (after or before)
 
-    def _ready(self) -> Iterator[tuple[_Span, _Front]]:
+    def _ready(self) -> Iterator[tuple[Span, Front]]:
         for span in self._spans:
             for front in span.fronts:
                 if front.asked is None and self._moves(front) and span.room(front):
                     yield span, front
 
-    def _moves(self, front: _Front) -> bool:
+    def _moves(self, front: Front) -> bool:
         return front.live and front.step in self._way
 
-    def _close(self, span: _Span) -> list[Found]:
+    def _close(self, span: Span) -> list[Found]:
         """Take a span in which nothing moves any more off the list; what it has left over."""
         waiting = any(front.asked is not None for front in span.fronts)
         if waiting or any(self._moves(f) and span.room(f) for f in span.fronts):
@@ -267,7 +196,7 @@ class Course:
         self._settled += max(0, high + 1 - low) + len(found)
         return found
 
-    def _joined(self, span: _Span) -> list[Found]:
+    def _joined(self, span: Span) -> list[Found]:
         """Blank slices on which two fronts met, filled from both sides; others are given up."""
         up, down = span.up, span.down
         blank = sorted(index for front in span.fronts for index in front.blank)
@@ -280,14 +209,14 @@ class Course:
         self._settled += len(blank)
         return []
 
-    def _stop(self, front: _Front) -> None:
+    def _stop(self, front: Front) -> None:
         front.live = False
         # What was passed over on the way to nothing is nothing.
         self.passed += front.blank
         self._settled += len(front.blank)
         front.blank = []
 
-    def _bridged(self, front: _Front, verdict: Found) -> list[Found]:
+    def _bridged(self, front: Front, verdict: Found) -> list[Found]:
         there = Known(verdict.index, verdict.mask)
         return [self._filled(index, front.known, there) for index in front.blank]
 
