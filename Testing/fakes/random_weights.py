@@ -2,8 +2,9 @@
 
 import torch
 
+from MedSAGaSlicerLib.engine.devices import choose_device
 from MedSAGaSlicerLib.engine.families import build
-from MedSAGaSlicerLib.engine.predictor import Predictor, choose_device
+from MedSAGaSlicerLib.engine.predictor import Predictor
 
 
 def load(model, device="auto", threads=None):

@@ -9,9 +9,10 @@ import torch
 
 from MedSAGaSlicerLib.engine import predictor as predictor_module
 from MedSAGaSlicerLib.engine.checkpoints import save_model
+from MedSAGaSlicerLib.engine.devices import choose_device
 from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.families import ARCHITECTURES, SamModel, build, build_architecture
-from MedSAGaSlicerLib.engine.predictor import Predictor, choose_device, load_predictor
+from MedSAGaSlicerLib.engine.predictor import Predictor, load_predictor
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import CheckpointError, DependencyError, InputError
 

@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from MedSAGaSlicerLib import __version__
+from MedSAGaSlicerLib.cli.options import (
+    add_adapter,
+    add_dask,
+    add_labelled,
+    add_model,
+    add_region,
+    new_command,
+)
 from MedSAGaSlicerLib.cli.plan import add_plan_options
 from MedSAGaSlicerLib.engine.geometry import AXES
 from MedSAGaSlicerLib.engine.propagation.names import STRATEGIES, TRACKED
-from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
-from MedSAGaSlicerLib.errors import InputError
 
 BAD_INPUT: Final = 2
 
@@ -34,13 +40,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_segment(commands)
     _add_teach(commands)
     _add_evaluate(commands)
-    add_plan_options(_command(commands, "plan", "memory and time that teaching would take"))
+    add_plan_options(new_command(commands, "plan", "memory and time that teaching would take"))
     _add_finish(commands)
     return parser
 
 
 def _add_demo(commands: Any) -> None:
-    demo = _command(commands, "demo", "the main job on a made volume: pictures and a report")
+    demo = new_command(commands, "demo", "the main job on a made volume: pictures and a report")
     demo.add_argument(
         "--output",
         type=Path,
@@ -59,11 +65,11 @@ def _add_demo(commands: Any) -> None:
         metavar="N",
         help="updates of the model in the lesson (default: %(default)s)",
     )
-    _add_model(demo)
+    add_model(demo)
 
 
 def _add_models(commands: Any) -> None:
-    models = _command(commands, "models", "what is known, what is here, where from")
+    models = new_command(commands, "models", "what is known, what is here, where from")
     choice = models.add_mutually_exclusive_group()
     choice.add_argument("--download", metavar="NAME", help="fetch a model from its authors")
     choice.add_argument("--delete", metavar="NAME", help="delete a downloaded model")
@@ -71,7 +77,7 @@ def _add_models(commands: Any) -> None:
 
 
 def _add_segment(commands: Any) -> None:
-    segment = _command(commands, "segment", "segment the prompted slices of an image")
+    segment = new_command(commands, "segment", "segment the prompted slices of an image")
     segment.add_argument(
         "volume",
         type=Path,
@@ -95,9 +101,9 @@ def _add_segment(commands: Any) -> None:
         help="Slicer opens it as is; for several volumes the folder for the results, made if need "
         "be: what it holds already is not done again",
     )
-    _add_dask(segment)
-    _add_adapter(segment)
-    _add_region(segment)
+    add_dask(segment)
+    add_adapter(segment)
+    add_region(segment)
     segment.add_argument("--frame", type=int, metavar="N", help="frame of a 4-D image, from 0")
     segment.add_argument(
         "--propagate",
@@ -109,12 +115,12 @@ def _add_segment(commands: Any) -> None:
         choices=STRATEGIES,
         help=f"how to propagate (default: {TRACKED}); the others are simpler, to compare with",
     )
-    _add_model(segment)
+    add_model(segment)
 
 
 def _add_teach(commands: Any) -> None:
-    teach = _command(commands, "teach", "teach a model a structure from a few labelled slices")
-    _add_labelled(teach)
+    teach = new_command(commands, "teach", "teach a model a structure from a few labelled slices")
+    add_labelled(teach)
     teach.add_argument(
         "--shots", type=int, default=15, metavar="N", help="slices in all (default: %(default)s)"
     )
@@ -148,16 +154,16 @@ def _add_teach(commands: Any) -> None:
     teach.add_argument(
         "--cases", type=Path, metavar="FILE", help="use only the images named there, one a line"
     )
-    _add_region(teach)
+    add_region(teach)
     teach.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for what was taught"
     )
-    _add_model(teach)
+    add_model(teach)
 
 
 def _add_evaluate(commands: Any) -> None:
-    evaluate = _command(commands, "evaluate", "measure a model on labelled images")
-    _add_labelled(evaluate)
+    evaluate = new_command(commands, "evaluate", "measure a model on labelled images")
+    add_labelled(evaluate)
     evaluate.add_argument(
         "--prompts",
         required=True,
@@ -168,8 +174,8 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument(
         "--components", action="store_true", help="prompt each connected part by itself"
     )
-    _add_adapter(evaluate)
-    _add_region(evaluate)
+    add_adapter(evaluate)
+    add_region(evaluate)
     evaluate.add_argument(
         "--segment", metavar="NAME", help="which segment, if the adapter was taught several"
     )
@@ -179,29 +185,11 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument(
         "--report", type=Path, required=True, metavar="R.json", help="where the figures go"
     )
-    _add_model(evaluate)
-
-
-def _add_region(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--region",
-        type=_region,
-        metavar="auto|whole|tiles[:SIDE]|i0:i1,j0:j1,k0:k1",
-        help="how slices are shown: whole, and what is in small boxes from near (auto); whole; in "
-        "overlapping tiles; or only these voxels, counted from 0, the last one outside, either may "
-        "be left out (default: as the adapter was taught, otherwise auto)",
-    )
-
-
-def _region(text: str) -> RegionChoice:
-    try:
-        return RegionChoice.parse(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    add_model(evaluate)
 
 
 def _add_finish(commands: Any) -> None:
-    finish = _command(
+    finish = new_command(
         commands, "finish", "segment whole volumes, without prompts, by what was taught"
     )
     finish.add_argument(
@@ -228,7 +216,7 @@ def _add_finish(commands: Any) -> None:
     finish.add_argument(
         "--axis", choices=AXES, help="normal of the slices (default: the one that was taught on)"
     )
-    _add_region(finish)
+    add_region(finish)
     finish.add_argument("--frame", type=int, metavar="N", help="frame of 4-D images, from 0")
     finish.add_argument(
         "--no-smooth", action="store_true", help="do not weigh slices against their neighbours"
@@ -240,64 +228,5 @@ def _add_finish(commands: Any) -> None:
         action="store_true",
         help="look at each slice mirrored too, for another opinion; takes twice as long",
     )
-    _add_dask(finish)
-    _add_model(finish, default=None, absent="the one that was taught")
-
-
-def _add_dask(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--dask",
-        metavar="ADDRESS",
-        help="have the workers of a Dask cluster do the volumes, such as tcp://host:8786; they "
-        "must see the files under the same paths",
-    )
-
-
-def _add_labelled(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
-    command.add_argument(
-        "--labels",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="their label maps, of the same names up to the first dot",
-    )
-    command.add_argument(
-        "--label", required=True, metavar="V", help="a value (3), one object of several (1,2), any"
-    )
-
-
-def _add_adapter(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--adapter", type=Path, metavar="DIR", help="what was taught: a folder made by teach"
-    )
-
-
-def _command(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
-    # Abbreviated options would change their meaning whenever an option is added.
-    command: argparse.ArgumentParser = commands.add_parser(
-        name, help=about, description=about[0].upper() + about[1:] + ".", allow_abbrev=False
-    )
-    command.set_defaults(command=name)
-    return command
-
-
-def _add_model(
-    command: argparse.ArgumentParser,
-    default: str | None = "starter",
-    absent: str = "%(default)s",
-) -> None:
-    command.add_argument(
-        "--model",
-        default=default,
-        metavar="NAME|FILE",
-        help=f"a name of `medsaga models` or a weight file (default: {absent})",
-    )
-    command.add_argument(
-        "--device",
-        default="auto",
-        metavar="auto|cpu|cuda[:n]|mps",
-        help="where to compute; mps is untested (default: %(default)s)",
-    )
-    command.add_argument("--threads", type=int, metavar="N", help="CPU threads")
-    command.add_argument("--json", action="store_true", help="progress as one JSON object a line")
+    add_dask(finish)
+    add_model(finish, default=None, absent="the one that was taught")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +19,13 @@ from MedSAGaSlicerLib.engine.checkpoints import (
     load_model,
     model_fingerprint,
 )
+from MedSAGaSlicerLib.engine.devices import choose_device
 from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel
 from MedSAGaSlicerLib.engine.mask_prompt import mask_logits
 from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
 from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_mask
-from MedSAGaSlicerLib.errors import DependencyError, InputError
+from MedSAGaSlicerLib.errors import InputError
 
 Logits = npt.NDArray[np.float32]
 
@@ -264,37 +264,6 @@ def load_predictor(
     chosen = choose_device(device)
     path, family = _find(str(name_or_path), folder)
     return Predictor(load_model(path, family), chosen)
-
-
-def choose_device(device: str) -> torch.device:
-    """Turn the name of a device into one that this machine has.
-
-    Raises:
-        InputError: the name is none.
-        DependencyError: the device, or torch's support for it, is missing.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        msg = f"The device {device!r} is unknown; choose auto, cpu, cuda, cuda:N or mps"
-        raise InputError(msg) from error
-    present: dict[str, Any] = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (chosen.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if chosen.type not in present:
-        msg = f"The device {device!r} is not supported; choose auto, cpu, cuda, cuda:N or mps"
-        raise InputError(msg)
-    if not present[chosen.type]:
-        msg = (
-            f"The device {device!r} is not there, or the installed torch cannot use it; choose "
-            "cpu, or install a torch built for it"
-        )
-        raise DependencyError(msg)
-    return chosen
 
 
 def _find(name_or_path: str, folder: Path | None) -> tuple[Path, str | None]:

@@ -30,6 +30,11 @@ def figures(
     }
 
 
+def milliseconds_since(begin: float) -> float:
+    """Since a moment of `time.perf_counter`."""
+    return (time.perf_counter() - begin) * 1000
+
+
 def survey(model: LoadedModel, slices: int) -> dict[str, Any]:
     """Try the model's device, and plan lessons on so many confirmed slices; imports torch.
 
@@ -48,7 +53,7 @@ def survey(model: LoadedModel, slices: int) -> dict[str, Any]:
     predictor.encode(blank)
     begin = time.perf_counter()
     predictor.encode(blank)
-    milliseconds = (time.perf_counter() - begin) * 1000
+    milliseconds = milliseconds_since(begin)
     family = getattr(getattr(predictor, "model", None), "family", None)
     return {
         "device": machine.device,

@@ -14,7 +14,7 @@ from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache, default_fold
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.worker.failures import NoModelError, told
-from MedSAGaSlicerLib.worker.figures import figures, survey
+from MedSAGaSlicerLib.worker.figures import figures, milliseconds_since, survey
 from MedSAGaSlicerLib.worker.finding import find, pack_finding
 from MedSAGaSlicerLib.worker.loaded_model import (
     LoadedModel,
@@ -129,7 +129,7 @@ class Service:
             input_size=getattr(model.predictor, "input_size", None),
             threads=threads,
             version=__version__,
-            milliseconds=_since(begin),
+            milliseconds=milliseconds_since(begin),
         )
 
     def _on_encode(self, message: Message) -> None:
@@ -159,7 +159,7 @@ class Service:
             msg = f"The slice does not have the key {key} it came with. Make the key of its pixels."
             raise InputError(msg)
         embedding = self._cache.keep(key, self._loaded().taught(adapter).encode(pixels))
-        milliseconds = _since(begin)
+        milliseconds = milliseconds_since(begin)
         with self._lock:
             encoding = self._encodings.pop(what)
             for header in encoding.decodes:
@@ -220,13 +220,13 @@ class Service:
         if "segments" in header:
             fields, body = pack_finding(find(predictor, embedding, header["segments"]))
             self._counts["decoded"] += 1
-            self._say("found", body, request=request, key=key, milliseconds=_since(begin), **fields)
+            self._say("found", body, request=request, key=key, milliseconds=milliseconds_since(begin), **fields)
             return
         prompts = unpack_prompts(header["prompts"])
         prompts.validate(embedding.size)
         given = header.get("mask", logits)
         answer = predict(predictor, embedding, prompts, given, header.get("segment"))
-        milliseconds = _since(begin)
+        milliseconds = milliseconds_since(begin)
         model.keep_logits(request, answer.logits)
         self._counts["decoded"] += 1
         shape, body = pack_mask(answer.mask)
@@ -295,7 +295,3 @@ class Service:
 
     def _say(self, kind: str, body: bytes = b"", /, **fields: Any) -> None:
         self._send(frame(kind, body, **fields))
-
-
-def _since(begin: float) -> float:
-    return (time.perf_counter() - begin) * 1000

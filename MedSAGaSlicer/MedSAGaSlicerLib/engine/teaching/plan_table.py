@@ -10,8 +10,8 @@ import torch
 
 from MedSAGaSlicerLib.engine import registry
 from MedSAGaSlicerLib.engine.checkpoints import recognise
+from MedSAGaSlicerLib.engine.devices import choose_device
 from MedSAGaSlicerLib.engine.families import FAMILIES, build
-from MedSAGaSlicerLib.engine.predictor import choose_device
 from MedSAGaSlicerLib.engine.teaching.choice import Machine, choose, free_on_card, outlook
 from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.machine_speed import free_bytes, machine_speed
