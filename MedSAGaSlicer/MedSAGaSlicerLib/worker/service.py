@@ -220,7 +220,8 @@ class Service:
         if "segments" in header:
             fields, body = pack_finding(find(predictor, embedding, header["segments"]))
             self._counts["decoded"] += 1
-            self._say("found", body, request=request, key=key, milliseconds=milliseconds_since(begin), **fields)
+            fields |= {"key": key, "milliseconds": milliseconds_since(begin)}
+            self._say("found", body, request=request, **fields)
             return
         prompts = unpack_prompts(header["prompts"])
         prompts.validate(embedding.size)
