@@ -191,19 +191,27 @@ def test_the_learning_rate_rises_twice_and_ends_low() -> None:
     config = TeachingConfig(steps=200)
     rates = [learning_rate(step, config) for step in range(200)]
     assert rates[0] == pytest.approx(0.1)
-    assert max(rates[:80]) == pytest.approx(1.0)
-    assert rates[79] < 0.02
-    assert rates[80] == pytest.approx(0.1)
-    assert max(rates[80:]) == pytest.approx(1.0)
+    assert max(rates[:50]) == pytest.approx(1.0)
+    assert rates[49] < 0.03
+    assert rates[50] == pytest.approx(0.1)
+    assert max(rates[50:]) == pytest.approx(1.0)
     assert rates[-1] < 0.02
 
 
 def test_objects_get_any_number_of_rounds_often_only_one() -> None:
-    rng = np.random.default_rng(0)
-    drawn = [rounds_of(rng, 5) for _ in range(500)]
+    rng, config = np.random.default_rng(0), TeachingConfig(rounds=5)
+    drawn = [rounds_of(rng, 0, config, cached=True) for _ in range(500)]
     assert set(drawn) == {1, 2, 3, 4, 5}
     assert 150 < drawn.count(1) < 250
-    assert {rounds_of(rng, 1) for _ in range(20)} == {1}
+    single = TeachingConfig(rounds=1)
+    assert {rounds_of(rng, 0, single, cached=True) for _ in range(20)} == {1}
+
+
+def test_every_second_step_does_without_prompts_where_that_is_learned_and_cheap() -> None:
+    rng, config = np.random.default_rng(0), TeachingConfig()
+    assert rounds_of(rng, 1, config, cached=True) == 0
+    assert rounds_of(rng, 1, config, cached=False) > 0
+    assert rounds_of(rng, 1, TeachingConfig(prompt_tokens=0), cached=True) > 0
 
 
 @pytest.mark.parametrize(

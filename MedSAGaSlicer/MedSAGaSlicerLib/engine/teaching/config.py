@@ -45,7 +45,7 @@ class TeachingConfig:
 
     method: str = AUTO
     seed: int = 0
-    steps: int = 300
+    steps: int = 400
     batch: int = 0
     rounds: int = 6
     views: int = 0
@@ -54,7 +54,7 @@ class TeachingConfig:
     weight_decay: float = 0.01
     share: float = 0.85
     prompt_tokens: int = 4
-    head_start: float = 0.4
+    head_start: float = 0.25
     guesses: int = 0
     region: str = "auto"
     save_every: int = 50

@@ -276,7 +276,7 @@ class _Run:
             chosen = self._lesson.unmirrored(step, self.config.guesses)
             return rounds.locate(*chosen, [seed, step])
         rng = np.random.default_rng([seed, _STEP_STREAM, step])
-        in_a_row = rounds_of(rng, self.config.rounds)
+        in_a_row = rounds_of(rng, step, self.config, self._method.lasting_features)
         samples, segments = self._lesson.batch(step)
         outcomes = []
         for start in range(0, len(samples), count):

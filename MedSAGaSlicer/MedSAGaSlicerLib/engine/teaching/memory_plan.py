@@ -53,8 +53,8 @@ class Circumstances:
     at_once: int = 1
     guesses: int = 1
     rounds: int = 6
-    steps: int = 300
-    head_steps: int = 90
+    steps: int = 400
+    head_steps: int = 100
     rank: int = 4
 
     @property

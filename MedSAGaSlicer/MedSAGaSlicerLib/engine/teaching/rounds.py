@@ -64,15 +64,13 @@ class Rounds:
         rounds: int,
         share: float = 1.0,
     ) -> Outcome:
-        """Gather the gradients of one batch: unprompted rounds for all, prompted where it shows.
-
-        While the embeddings still change, the locators learn along.
+        """Gather the gradients of one batch; while embeddings still change, also the locators'.
 
         Args:
             samples: one per place of the batch.
             segments: which segment of each sample is meant.
             rng: source of all that is simulated.
-            rounds: the first prompt and the corrections after it.
+            rounds: the first prompt and the corrections after it; 0: unprompted ones alone.
             share: of these samples in all those of an update.
         """
         self._share = share
@@ -86,10 +84,11 @@ class Rounds:
         outcomes = []
         if self._method.learned is not None:
             batch = replace(batch, guess=self._guess(samples, batch))
-        if shown := [n for n, target in enumerate(targets) if float(target.max()) > 0]:
-            first = self._first(rng, [samples[n] for n in shown], segments, batch.part(shown))
-            outcomes.append(self._chain(rng, batch.part(shown), first, rounds))
+        shown = [n for n, target in enumerate(targets) if float(target.max()) > 0]
         placed = [n for n, sample in enumerate(samples) if not sample.mirrored]
+        if shown and (rounds or not placed):
+            first = self._first(rng, [samples[n] for n in shown], segments, batch.part(shown))
+            outcomes.append(self._chain(rng, batch.part(shown), first, max(1, rounds)))
         if placed and self._method.learned is not None:
             outcomes.append(self._unprompted(batch.part(placed), rng))
             if not self._method.lasting_features:
@@ -97,7 +96,7 @@ class Rounds:
                 self._locate(batch.part(placed), parts, seed)
         if features.requires_grad and leaf.grad is not None:
             features.backward(leaf.grad)  # type: ignore[no-untyped-call]
-        return Outcome(sum(o.loss for o in outcomes), _mean([o.dice for o in outcomes]))
+        return mean_outcome(outcomes)
 
     def locate(
         self, samples: Sequence[Sample], segments: Sequence[str], seeds: list[int]
@@ -292,7 +291,7 @@ class _Batch:
 
 
 def mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:
-    """Of the parts of a step."""
+    """Of the parts of a step, prompted and not, or one after the other."""
     return Outcome(_mean([o.loss for o in outcomes]), _mean([o.dice for o in outcomes]))
 
 

@@ -29,8 +29,14 @@ def learning_rate(step: int, config: TeachingConfig) -> float:
     return 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, passed))) / 2
 
 
-def rounds_of(rng: np.random.Generator, most: int) -> int:
-    """How many rounds an object gets: often one, otherwise any number up to `most`."""
-    if most == 1 or rng.random() < _ONE_ROUND:
+def rounds_of(rng: np.random.Generator, step: int, config: TeachingConfig, cached: bool) -> int:
+    """How many rounds of prompts the objects of a step get: often one, or any number up to most.
+
+    Of `cached` embeddings, every second step has none if the model learns to do without prompts:
+    with one it soon answers as well as it can, without it takes longer.
+    """
+    if cached and config.prompt_tokens and step % 2:
+        return 0
+    if config.rounds == 1 or rng.random() < _ONE_ROUND:
         return 1
-    return int(rng.integers(2, most + 1))
+    return int(rng.integers(2, config.rounds + 1))

@@ -70,7 +70,7 @@ def plan_time(cost: ModelCost, method: str, given: Circumstances, speed: Speed) 
     measured = given.held_out * _PROMPT_SETS * 2 * (_DECODE_SECONDS * speed.overhead + decode)
     # The base's embedding serves both times only if the encoder stays.
     encodes = given.held_out * (1 if method == "decoder" else 2)
-    step = given.batch * _encoding(cost, method, given, speed) + _rounds(cost, given, speed)
+    step = given.batch * _encoding(cost, method, given, speed) + _rounds(cost, method, given, speed)
     step += _update(cost, method, given, speed)
     head = _locating(cost, given.guesses, speed)
     return TimePlan(
@@ -101,10 +101,12 @@ def _encoding(cost: ModelCost, method: str, given: Circumstances, speed: Speed) 
     return operations / (speed.operations * _ENCODER_PART)
 
 
-def _rounds(cost: ModelCost, given: Circumstances, speed: Speed) -> float:
+def _rounds(cost: ModelCost, method: str, given: Circumstances, speed: Speed) -> float:
     """The prompts of a step, forwards and backwards, one pass for those computed together."""
-    # Learned from: the first round, in six of ten steps a last one, and what is found unprompted.
-    passes = 1.6 + 0.6 * min(1, given.rounds - 1) + 0.1 * max(0, given.rounds - 2)
+    # Learned from are the first round and, in six of ten steps, a last one; on cached embeddings
+    # in every second step. What is found unprompted is learned from in each.
+    chain = 1 + 0.6 * min(1, given.rounds - 1) + 0.1 * max(0, given.rounds - 2)
+    passes = chain * (0.5 if method == "decoder" else 1.0) + 0.6
     one = given.batch * _decode(cost, given, speed) * (1 + _BACKWARD)
     parts = -(-given.batch // given.at_once)
     overhead = parts * 2.5 * _DECODE_SECONDS * speed.overhead
