@@ -217,8 +217,9 @@ def layer_of(node: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: Grid) 
     image.GetImageToWorldMatrix(matrix)
     lattice = _lattice(from_ijk.tobytes(), array_of(matrix).tobytes(), grid.shape_ijk)
     layer = Layer(image, int(segment.GetLabelValue()), lattice, grid, from_ijk)
-    if layer.is_void and lattice.axes is None:
-        # Nothing there yet that could be lost by laying it out anew.
+    if layer.is_void and not np.allclose(array_of(matrix), from_ijk, rtol=0, atol=1e-6):
+        # Nothing there yet that could be lost by laying it out anew. Slicer's editor overlooks
+        # other segments below its brush where a labelmap has another lattice than the volume.
         layer.fit()
         return layer_of(node, segment_id, grid)
     return layer
