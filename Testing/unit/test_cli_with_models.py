@@ -86,7 +86,7 @@ def test_nothing_but_the_weights_is_asked_for_when_a_model_is_missing(
 def test_the_starter_segments_organs_of_the_made_volume_and_learns_one(
     starter: str, tmp_path: Path
 ) -> None:
-    given = ["demo", "--steps", "60", "--output", str(tmp_path / "out")]
+    given = ["demo", "--steps", "120", "--output", str(tmp_path / "out")]
     done = subprocess.run(
         [sys.executable, "-m", "MedSAGaSlicerLib.cli", *given],
         capture_output=True,
