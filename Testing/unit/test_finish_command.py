@@ -11,13 +11,11 @@ import pytest
 import SimpleITK
 from lessons import disc, slice_with, tiny_predictor
 from made_images import save_image
+from many_volumes import NAMES, masks, run, write_case
 
-from MedSAGaSlicerLib import cli
 from MedSAGaSlicerLib.engine import segment_orders
 from MedSAGaSlicerLib.engine.finishing import orders
 from MedSAGaSlicerLib.engine.teaching import adapters
-
-NAMES = ("anna", "ben", "cleo")
 
 
 @pytest.fixture(autouse=True)
@@ -25,24 +23,6 @@ def base(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapters, "load_predictor", lambda *_: tiny_predictor())
     orders.loaded.cache_clear()
     segment_orders.loaded.cache_clear()
-
-
-def masks(seed: int) -> np.ndarray:
-    """Six slices; the disc is on all but the first and the last."""
-    found = np.stack([disc(14 + seed, 16 + n, 7) for n in range(6)])
-    found[[0, 5]] = False
-    return found
-
-
-def write_case(folder: Path, name: str, seed: int) -> Path:
-    image = np.stack([slice_with(mask, seed * 10 + n) for n, mask in enumerate(masks(seed))])
-    label = (masks(seed) * 3).astype(np.uint8)
-    save_image(folder / "labels" / f"{name}.nii.gz", label, spacing=(0.5, 0.5, 2.0))
-    return save_image(folder / "images" / f"{name}.nii.gz", image, spacing=(0.5, 0.5, 2.0))
-
-
-def run(*arguments: object) -> int:
-    return cli.main([str(part) for part in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -294,66 +274,3 @@ class TestCluster:
         given = ["--adapter", taught, "--output", tmp_path / "there", "--dask", "nonsense://x"]
         assert run("finish", *volumes, *given) == 2
         assert "No Dask scheduler answers" in capsys.readouterr().err
-
-
-class TestSegmentMany:
-    @pytest.fixture
-    def prompts(self, tmp_path: Path) -> Path:
-        folder = tmp_path / "prompts"
-        folder.mkdir()
-        for name in NAMES:
-            point = {"axis": "k", "index": 2, "points": [{"at": [18, 15], "positive": True}]}
-            segment = {"name": "disc", "prompts": [point]}
-            (folder / f"{name}.json").write_text(json.dumps({"format": 1, "segments": [segment]}))
-        return folder
-
-    def test_each_volume_has_its_own_prompts(
-        self, prompts: Path, volumes: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        given = ["--prompts", prompts, "--output", tmp_path / "results"]
-        assert run("segment", *volumes, *given) == 0
-        assert len(list((tmp_path / "results").glob("*.seg.nrrd"))) == 3
-        single = tmp_path / "anna.seg.nrrd"
-        assert (
-            run("segment", volumes[0], "--prompts", prompts / "anna.json", "--output", single) == 0
-        )
-        assert single.read_bytes() == (tmp_path / "results" / "anna.seg.nrrd").read_bytes()
-        capsys.readouterr()
-        changed = json.loads((prompts / "ben.json").read_text())
-        changed["segments"][0]["name"] = "other"
-        (prompts / "ben.json").write_text(json.dumps(changed))
-        assert run("segment", *volumes, *given) == 0
-        told = capsys.readouterr().out
-        assert told.count("present") == 2
-        assert "other: " in told
-
-    def test_results_may_lie_beside_the_prompts(
-        self, prompts: Path, volumes: list[Path], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        before = [path.read_text() for path in sorted(prompts.iterdir())]
-        given = ["--prompts", prompts, "--output", prompts]
-        assert run("segment", *volumes, *given) == 0
-        capsys.readouterr()
-        assert run("segment", *volumes, *given) == 0
-        assert capsys.readouterr().out.count("present") == 3
-        assert [(prompts / f"{name}.json").read_text() for name in NAMES] == before
-
-    def test_wrong_prompts_of_one_volume_do_not_stop_the_rest(
-        self, prompts: Path, volumes: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        (prompts / "ben.json").write_text("{}")
-        given = ["--prompts", prompts, "--output", tmp_path / "results"]
-        assert run("segment", *volumes, *given) == 2
-        assert "1 of 3 volumes failed: ben" in capsys.readouterr().err
-        assert len(list((tmp_path / "results").glob("*.seg.nrrd"))) == 2
-
-    def test_missing_prompts_are_named_before_any_work(
-        self, prompts: Path, volumes: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        (prompts / "ben.json").unlink()
-        given = ["--output", tmp_path / "results"]
-        assert run("segment", *volumes, "--prompts", prompts, *given) == 2
-        assert "no prompt file for ben.nii.gz" in capsys.readouterr().err
-        assert run("segment", *volumes, "--prompts", prompts / "anna.json", *given) == 2
-        assert "a folder with a file for each" in capsys.readouterr().err
-        assert not (tmp_path / "results").exists()

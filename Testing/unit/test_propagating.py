@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import SimpleITK
-from made_images import save_image
+from seeing_predictor import SIZE, SeeingPredictor, ball, box, dice, volume_of
 
-from MedSAGaSlicerLib import cli
-from MedSAGaSlicerLib.engine.embedding import Embedding
-from MedSAGaSlicerLib.engine.geometry import Geometry
 from MedSAGaSlicerLib.engine.images import Volume
 from MedSAGaSlicerLib.engine.prompts import Prompts, SegmentPrompts, SlicePrompts
 from MedSAGaSlicerLib.engine.propagating import Slices, journey, propagate, travel
@@ -22,69 +16,16 @@ from MedSAGaSlicerLib.engine.propagation.strategies import guide_for
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.errors import InputError
 
-SIZE = (16, 36, 40)
-
-
-class SeeingPredictor:
-    """Finds what is bright in or near a box, or all that is bright for points."""
-
-    encoder_key = "seeing"
-
-    def __init__(self):
-        self.encoded = 0
-        self.asked = []
-
-    def encode(self, pixels):
-        self.encoded += 1
-        return Embedding(pixels, pixels.shape[:2], self.encoder_key)
-
-    def predict(self, embedding, prompts, previous_logits=None):
-        prompts.validate(embedding.size)
-        self.asked.append((prompts, previous_logits))
-        mask = embedding.features > 128
-        if prompts.box is not None:
-            left, top, right, bottom = (round(edge) for edge in prompts.box)
-            near = np.zeros(mask.shape, bool)
-            near[max(0, top - 2) : bottom + 3, max(0, left - 2) : right + 3] = True
-            mask &= near
-        return SimpleNamespace(mask=mask, logits=np.zeros((4, 4), np.float32), score=0.95)
-
 
 @pytest.fixture
 def model():
     return SeeingPredictor()
 
 
-def ball(center=(8, 18, 20), radius=(5, 9, 9), size=SIZE):
-    grid = np.mgrid[: size[0], : size[1], : size[2]].astype(float)
-    parts = [((g - c) / r) ** 2 for g, c, r in zip(grid, center, radius, strict=True)]
-    return sum(parts) < 1
-
-
-def volume_of(truth, spacing=(1.0, 1.0, 2.0), dtype=np.float32):
-    noise = np.random.default_rng(0).normal(0, 6, truth.shape)
-    array = np.where(truth, 200, 60) + noise
-    k, j, i = truth.shape
-    axes = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-    geometry = Geometry((i, j, k), spacing, (0.0, 0.0, 0.0), axes)
-    return Volume(array.astype(dtype), geometry, is_2d=False, path=Path("made"))
-
-
-def box(truth, index, axis="k"):
-    plane = np.moveaxis(truth, "kji".index(axis), 0)[index]
-    rows, columns = np.nonzero(plane)
-    around = (columns.min(), rows.min(), columns.max(), rows.max())
-    return SlicePrompts(axis, index, Prompts(box=tuple(float(edge) for edge in around)))
-
-
 def carried(truth, model, *places, volume=None, **options):
     segments = (SegmentPrompts("thing", None, places),)
     (mask,) = propagate(volume or volume_of(truth), segments, model, **options)
     return mask.mask_kji
-
-
-def dice(one, other):
-    return 2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other))
 
 
 def test_one_box_finds_the_object_and_nothing_beyond_its_ends(model):
@@ -280,38 +221,3 @@ def test_an_unknown_strategy_or_direction_is_refused(model):
         journey(slices, "k", {8: truth[0]}, guide, model)
     with pytest.raises(InputError, match="strategy 'best' is unknown"):
         carried(truth, model, box(truth, 8), strategy="best")
-
-
-@pytest.fixture
-def files(tmp_path, model, monkeypatch):
-    """A made volume and its prompt file; the command line gets the stand-in for a network."""
-    monkeypatch.setattr(cli, "_predictor", lambda *_: model)
-    truth = ball()
-    save_image(tmp_path / "v.nrrd", volume_of(truth).array_kji.astype(np.int16))
-    given = {"axis": "k", "index": 8, "box": list(box(truth, 8).prompts.box)}
-    segments = [{"name": "thing", "prompts": [given]}]
-    (tmp_path / "P.json").write_text(json.dumps({"format": 1, "segments": segments}))
-    return tmp_path, truth
-
-
-def run(folder, *options):
-    arguments = ["segment", folder / "v.nrrd", "--prompts", folder / "P.json"]
-    arguments += ["--output", folder / "S.seg.nrrd", *options]
-    return cli.main([str(argument) for argument in arguments])
-
-
-def test_the_command_line_carries_prompts_through_the_volume(files):
-    folder, truth = files
-    assert run(folder) == 0
-    image = SimpleITK.ReadImage(str(folder / "S.seg.nrrd"))
-    assert np.flatnonzero(SimpleITK.GetArrayFromImage(image).any(axis=(1, 2))).tolist() == [8]
-    assert run(folder, "--propagate") == 0
-    image = SimpleITK.ReadImage(str(folder / "S.seg.nrrd"))
-    assert dice(SimpleITK.GetArrayFromImage(image) > 0, truth) > 0.9
-
-
-def test_the_command_line_refuses_a_strategy_without_propagating(files, capsys):
-    folder, _ = files
-    assert run(folder, "--strategy", "box-interpolation") == 2
-    assert "give --propagate as well" in capsys.readouterr().err
-    assert run(folder, "--propagate", "--strategy", "box-interpolation") == 0
