@@ -50,3 +50,11 @@ def test_a_light_module_leaves_torch_and_slicer_unimported(module: str, checkout
 def test_the_package_itself_imports_nothing(checkout: Path) -> None:
     source = (checkout / "MedSAGaSlicer/MedSAGaSlicerLib/__init__.py").read_text(encoding="utf-8")
     assert "import " not in source
+
+
+def test_no_file_is_longer_than_can_be_overlooked(checkout: Path) -> None:
+    found = [
+        path for part in ("MedSAGaSlicer", "Testing") for path in (checkout / part).rglob("*.py")
+    ]
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in found}
+    assert not {str(path): length for path, length in lengths.items() if length > 300}
