@@ -47,12 +47,11 @@ def main(arguments: list[str]) -> int:
     phantom = make_phantom()
     if options.only in (None, "tutorial"):
         tutorial(phantom, options.output, options.width, dark=options.dark)
-    pictures = (("points-and-boxes", "Red", axial), ("coronal", "Green", coronal))
-    for name, view, annotate in pictures if options.only in (None, "panel") else ():
+    if options.only in (None, "panel"):
         desktop = Desktop(view_size=(560, 440))
-        workplace = Workplace(desktop, (view,))
+        workplace = Workplace(desktop, ("Red",))
         annotate(workplace, phantom)
-        workplace.save_picture(str(options.output / f"{name}.png"))
+        workplace.save_picture(str(options.output / "points-and-boxes.png"))
         workplace.close()
         desktop.close()
     if options.only in (None, "orientations"):
@@ -78,7 +77,7 @@ def tutorial(phantom: Phantom, folder: Path, width: int, *, dark: bool) -> None:
         desktop.close()
 
 
-def axial(workplace: Workplace, phantom: Phantom) -> None:
+def annotate(workplace: Workplace, phantom: Phantom) -> None:
     """Three organs: two by a point each, one by a box."""
     volume, k = add_ct(phantom), 27
     for name in ("liver", "left kidney", "spleen"):
@@ -91,16 +90,6 @@ def axial(workplace: Workplace, phantom: Phantom) -> None:
             i, j = deepest(mask)
             workplace.click((i, j, k))
         workplace.wait_for_masks()
-
-
-def coronal(workplace: Workplace, phantom: Phantom) -> None:
-    """The liver in a coronal slice, which is confirmed."""
-    workplace.choose(add_ct(phantom), "liver")
-    j = 68
-    left, low, right, high = frame(phantom.organs["liver"][:, j])
-    workplace.drag((left, j, low), (right, j, high), "Green")
-    workplace.wait_for_masks()
-    QTest.mouseClick(workplace.ui.confirmButton, LEFT)
 
 
 def orientations(phantom: Phantom, path: Path) -> None:
