@@ -17,9 +17,8 @@ from harness.desktop import Desktop
 from harness.slice_view import SliceView
 from harness.ten_minutes import TenMinutes
 from harness.theme import darken
-from harness.workplace import COLOURS, LEFT, Workplace, add_ct
+from harness.workplace import COLOURS, Workplace, add_ct
 from PIL import Image
-from PySide6.QtTest import QTest
 from scipy import ndimage
 
 from MedSAGaSlicerLib.engine.geometry import slice_of
