@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from stage import SAFETY_S, Stage, a_slice, only
+from stage import SAFETY_S, Stage, a_slice, only, poll_until, process_of
 
 from MedSAGaSlicerLib.engine import registry
 from MedSAGaSlicerLib.engine.teaching.config import METHODS
@@ -13,10 +13,17 @@ from MedSAGaSlicerLib.worker.events import Encoded, Surveyed
 
 def test_a_survey_goes_behind_what_is_asked_about_slices(stage: Stage) -> None:
     client = stage.started()
-    survey = client.survey(3)
+    stage.cue("hold-encode")
     client.encode(*a_slice(1))
-    assert not only(client.wait(timeout_s=SAFETY_S), Encoded).cached
-    found = only(client.wait(survey, timeout_s=SAFETY_S), Surveyed)
+    poll_until(client, lambda: stage.happened("encoding"))
+    survey = client.survey(3)
+    client.encode(*a_slice(2))
+    process_of(client)
+    stage.drop("hold-encode")
+    stage.cue("go-1")
+    news = client.wait(survey, timeout_s=SAFETY_S)
+    assert [type(event) for event in news] == [Encoded, Encoded, Surveyed]
+    found = only(news, Surveyed)
     assert found.values["device"] == "cpu"
     assert found.values["encode_ms"] >= 0
     # The fake is no model that could be taught.
