@@ -220,7 +220,7 @@ def test_every_second_step_does_without_prompts_where_that_is_learned_and_cheap(
         ("steps", 0),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
-        ("share", 0.0),
+        ("share", -0.1),
         ("warm_up", 1.0),
         ("head_start", 1.0),
         ("method", "magic"),

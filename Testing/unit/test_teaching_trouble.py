@@ -213,6 +213,24 @@ def test_the_result_can_be_drawn_towards_the_base(tmp_path: Path) -> None:
     torch.testing.assert_close(weights(tmp_path / "half")[name], (start + whole) / 2)
 
 
+def test_prompts_are_answered_by_drawn_weights_and_nothing_is_drawn_where_there_are_none(
+    tmp_path: Path,
+) -> None:
+    base = tiny_predictor()
+    embedding = base.encode(discs(1).examples[0].pixels)
+    logits = {}
+    for name, share in (("whole", 1.0), ("half", 0.5)):
+        teach(tmp_path / name, config=replace(QUICK, share=share), base=base)
+        taught = load_adapter(tmp_path / name, base)
+        click = Prompts(((16.0, 14.0),), (True,))
+        logits[name] = (
+            taught.predict(embedding, click).logits,
+            taught.predict_unprompted(embedding).logits,
+        )
+    assert not np.array_equal(logits["whole"][0], logits["half"][0])
+    assert np.array_equal(logits["whole"][1], logits["half"][1])
+
+
 def test_the_state_holds_no_python_objects(tmp_path: Path) -> None:
     lesson = train(QUICK, discs(8), tiny_predictor(), tmp_path / "a", base_name="tiny")
     for event in lesson:

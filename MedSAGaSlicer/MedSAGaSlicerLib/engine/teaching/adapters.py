@@ -14,7 +14,7 @@ from MedSAGaSlicerLib.engine.teaching.galore_method import GaloreMethod
 from MedSAGaSlicerLib.engine.teaching.late_method import LateMethod
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt, finer_of
 from MedSAGaSlicerLib.engine.teaching.lora_method import LoraMethod
-from MedSAGaSlicerLib.engine.teaching.method import LEARNED, Method
+from MedSAGaSlicerLib.engine.teaching.method import LEARNED, UNPROMPTED, Method
 from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
 from MedSAGaSlicerLib.engine.weight_files import read_tensors
 from MedSAGaSlicerLib.errors import CheckpointError
@@ -53,9 +53,14 @@ def load_adapter(folder: Path, base: Predictor) -> TaughtPredictor:
         raise CheckpointError(msg)
     tensors = read_tensors(folder / WEIGHTS_FILE)
     own = {n.removeprefix(LEARNED): t for n, t in tensors.items() if n.startswith(LEARNED)}
-    others = {n: t for n, t in tensors.items() if not n.startswith(LEARNED)}
+    finding = {
+        n.removeprefix(UNPROMPTED): t for n, t in tensors.items() if n.startswith(UNPROMPTED)
+    }
+    others = {n: t for n, t in tensors.items() if not n.startswith((LEARNED, UNPROMPTED))}
     try:
-        model = METHOD_CLASSES[description.method].assemble(base.model, others)
+        assemble = METHOD_CLASSES[description.method].assemble
+        model = assemble(base.model, others)
+        finder = assemble(base.model, finding) if finding else None
         learned = LearnedPrompt.restored(description.segments, own, finer_of(base.model))
     except (RuntimeError, KeyError, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -64,7 +69,7 @@ def load_adapter(folder: Path, base: Predictor) -> TaughtPredictor:
             f"({reason}). Take another copy of the folder, or teach again"
         )
         raise CheckpointError(msg) from error
-    return TaughtPredictor(base, model, description.segments, learned)
+    return TaughtPredictor(base, model, description.segments, learned, finder)
 
 
 def load_taught(

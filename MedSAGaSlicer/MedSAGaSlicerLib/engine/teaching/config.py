@@ -27,8 +27,8 @@ class TeachingConfig:
         learning_rate: its peak.
         warm_up: part of the steps over which the rate rises; then it falls as a cosine.
         weight_decay: decoupled.
-        share: of the taught weights in the result, the rest is the base's (WiSE-FT, Wortsman et
-            al. 2022).
+        share: of the taught weights in what answers prompts, the rest is the base's (WiSE-FT,
+            Wortsman et al. 2022); 0: as suits the method.
         prompt_tokens: learned for each segment, for segmenting without prompts; 0: none.
         head_start: part of the steps, the first ones, in which only the locator learns, the
             first guess of a segment's place; without learned prompts there is none.
@@ -52,7 +52,7 @@ class TeachingConfig:
     learning_rate: float = 5e-4
     warm_up: float = 0.05
     weight_decay: float = 0.01
-    share: float = 0.85
+    share: float = 0.0
     prompt_tokens: int = 4
     head_start: float = 0.25
     guesses: int = 0
@@ -85,8 +85,8 @@ class TeachingConfig:
             self._refuse("learning_rate", "above 0, at most 1")
         if not 0 <= self.warm_up < 1:
             self._refuse("warm_up", "from 0, below 1")
-        if not 0 < self.share <= 1:
-            self._refuse("share", "above 0, at most 1")
+        if not 0 <= self.share <= 1:
+            self._refuse("share", "0 to 1")
         if not 0 <= self.head_start < 1:
             self._refuse("head_start", "from 0, below 1")
         if self.weight_decay < 0:

@@ -18,6 +18,9 @@ class DecoderMethod(Method):
     """Every slice is encoded once, or never if it was annotated before; steps cost no encoder."""
 
     name = "decoder"
+    # On files unlike those taught, a click's answer gets worse with more. Without a prompt the
+    # base knows nothing, and what was taught counts in full.
+    share = 0.5
     lasting_features = True
 
     @classmethod
@@ -40,6 +43,11 @@ class DecoderMethod(Method):
     def tensors(self, share: float = 1.0) -> dict[str, Tensor]:
         """Decoder and prompt encoder, whole."""
         return self._replacements(PROMPTED_PARTS, share)
+
+    def unprompted_tensors(self) -> dict[str, Tensor]:
+        """Decoder and prompt encoder as taught."""
+        drawn = self.learned is not None and self.config.share < 1
+        return self._replacements(PROMPTED_PARTS, 1.0) if drawn else {}
 
     def _copied(self, base: SamModel) -> SamModel:
         return with_copies(base, PROMPTED_PARTS)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LEARNED: Final = "learned_prompt."
 """Before the names of an adapter's tensors that are no weights of the model."""
+UNPROMPTED: Final = "unprompted."
+"""Before the names of those that find without prompts, where they are others."""
 PROMPTED_PARTS: Final = ("prompt_encoder", "mask_decoder")
 """What works on an embedding; every method teaches them."""
 _LONGEST_GRADIENT: Final = 1.0
@@ -52,6 +54,7 @@ class Method(ABC):
     fresh_views: ClassVar[bool] = False
     """Whether each step makes new views of its slices; otherwise a few are made beforehand."""
     encoder_rate: ClassVar[float] = 0.0
+    share: ClassVar[float] = 0.85
     """The encoder's peak rate relative to the decoder's, unless the settings say another."""
     rank: ClassVar[int] = 0
     """Of what has one, unless the settings say another."""
@@ -112,6 +115,10 @@ class Method(ABC):
         Replacement tensors by the base's names, or the method's own. `share` of the change is in
         them, the rest is as in the base.
         """
+
+    def unprompted_tensors(self) -> dict[str, Tensor]:
+        """As `tensors`, what finds without prompts, if that is not the same."""
+        return {}
 
     @abstractmethod
     def _copied(self, base: SamModel) -> SamModel:

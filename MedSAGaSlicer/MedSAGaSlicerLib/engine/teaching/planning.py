@@ -35,6 +35,7 @@ def settled(config: TeachingConfig, model: SamModel) -> TeachingConfig:
         at_once=config.at_once or (batch if small else 1),
         encoder_rate=config.encoder_rate or METHOD_CLASSES[method].encoder_rate,
         rank=config.rank or METHOD_CLASSES[method].rank,
+        share=config.share or METHOD_CLASSES[method].share,
         views=config.views or (8 if small else 2),
         guesses=config.guesses or (8 if small else 1),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import write_adapter
 from MedSAGaSlicerLib.engine.teaching.curve_picture import curve_png
 from MedSAGaSlicerLib.engine.teaching.guard import Score, verdict
-from MedSAGaSlicerLib.engine.teaching.method import LEARNED, Method
+from MedSAGaSlicerLib.engine.teaching.method import LEARNED, UNPROMPTED, Method
 from MedSAGaSlicerLib.engine.teaching.peak_memory import peak_bytes
 from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
 
@@ -48,7 +48,10 @@ def taught_predictor(method: Method, base: Predictor, segments: tuple[str, ...])
     """The model as its adapter will make it."""
     model = method.assemble(base.model, method.tensors(method.config.share))
     learned = copy.deepcopy(method.learned)
-    return TaughtPredictor(base, model, segments, learned and learned.requires_grad_(False))
+    finding = method.unprompted_tensors()
+    finder = method.assemble(base.model, finding) if finding else None
+    learned = learned and learned.requires_grad_(False)
+    return TaughtPredictor(base, model, segments, learned, finder)
 
 
 def answering(model: Predictor) -> tuple[Prompted, Unprompted | None]:
@@ -75,6 +78,8 @@ def write_results(output: Path, results: Results) -> dict[str, Any]:
     """
     report = _report(results)
     tensors = results.method.tensors(results.config.share)
+    finding = results.method.unprompted_tensors()
+    tensors.update({UNPROMPTED + name: tensor for name, tensor in finding.items()})
     if results.method.learned is not None:
         learned = results.method.learned.state_dict()
         tensors.update({LEARNED + name: tensor.cpu() for name, tensor in learned.items()})

@@ -36,12 +36,22 @@ class TaughtPredictor(Predictor):
         model: SamModel,
         segments: tuple[str, ...],
         learned: LearnedPrompt | None,
+        finder: SamModel | None = None,
     ) -> None:
-        """Take the taught model; `segments` are those it was taught."""
+        """Take the taught model.
+
+        Args:
+            base: what was taught.
+            model: what answers prompts.
+            segments: those it was taught.
+            learned: their prompts, if any were learned.
+            finder: what finds without prompts; None: the model.
+        """
         super().__init__(model, base.device)
         self.base = base
         self.segments = segments
         self._learned = None if learned is None else learned.to(base.device)
+        self._finder = None if finder is None else TaughtPredictor(base, finder, segments, learned)
 
     @cached_property
     def encoder_key(self) -> str:
@@ -105,6 +115,8 @@ class TaughtPredictor(Predictor):
             InputError: the segment is unknown or not given, the adapter learned no prompts, or the
                 embedding is another encoder's.
         """
+        if self._finder is not None:
+            return self._finder.predict_unprompted(embedding, segment)
         number = self._number(segment)
         tokens, guess = self._tokens(number), self._guess(embedding, number)
         if tokens is None:
