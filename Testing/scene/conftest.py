@@ -17,7 +17,10 @@ else:
 
     import slicer
     from harness.application import Application
+    from harness.fake_client import FakeClient
     from harness.slice_view import SliceView
+
+    from MedSAGaSlicerLib.scene.annotator import Annotator
 
     @pytest.fixture
     def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
@@ -58,6 +61,22 @@ else:
         for name in ("tumour", "liver", "spleen"):
             node.GetSegmentation().AddEmptySegment(name, name)
         return node
+
+    @pytest.fixture
+    def client() -> FakeClient:
+        """Answers without a worker; tests that need another kind have a fixture of this name."""
+        return FakeClient()
+
+    @pytest.fixture
+    def annotator(
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        segmentation: slicer.vtkMRMLSegmentationNode,
+        client: FakeClient,
+    ) -> Iterator[Annotator]:
+        annotator = Annotator(volume, segmentation, client)
+        yield annotator
+        if annotator.closed is None:
+            annotator.close()
 
     @pytest.fixture
     def slice_view(application: Application) -> Iterator[Callable[..., SliceView]]:

@@ -2,26 +2,12 @@ import numpy as np
 import pytest
 import slicer
 from harness.asked_slices import K5, disc, paint, ras, slice_now
-from harness.fake_client import FakeClient, draw
+from harness.fake_client import draw
 
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
-from MedSAGaSlicerLib.scene.annotator import Annotator
 from MedSAGaSlicerLib.scene.events import MaskWritten
 from MedSAGaSlicerLib.scene.slices import SlicePosition
-
-
-@pytest.fixture
-def client():
-    return FakeClient()
-
-
-@pytest.fixture
-def annotator(volume, segmentation, client):
-    annotator = Annotator(volume, segmentation, client)
-    yield annotator
-    if annotator.closed is None:
-        annotator.close()
 
 
 def test_a_point_becomes_a_mask_and_undo_takes_both_back(annotator):

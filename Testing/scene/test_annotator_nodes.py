@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import slicer
 from harness.asked_slices import K5, disc, paint, ras, slice_now
-from harness.fake_client import FakeClient, draw
+from harness.fake_client import draw
 from harness.orientations import add_warp
 
 from MedSAGaSlicerLib.engine.prompts import Prompts
@@ -12,19 +12,6 @@ from MedSAGaSlicerLib.scene.events import MaskWritten
 from MedSAGaSlicerLib.scene.segments import SURFACE, make_surface
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import voxels_of
-
-
-@pytest.fixture
-def client():
-    return FakeClient()
-
-
-@pytest.fixture
-def annotator(volume, segmentation, client):
-    annotator = Annotator(volume, segmentation, client)
-    yield annotator
-    if annotator.closed is None:
-        annotator.close()
 
 
 def test_surfaces_are_away_while_prompting_and_back_after_confirming(annotator):

@@ -1,25 +1,10 @@
 import numpy as np
 import pytest
 from harness.asked_slices import disc, paint, ras, slice_now
-from harness.fake_client import FakeClient
 
 from MedSAGaSlicerLib.errors import InputError
-from MedSAGaSlicerLib.scene.annotator import Annotator
 from MedSAGaSlicerLib.scene.events import PromptsChanged
 from MedSAGaSlicerLib.scene.slices import SlicePosition
-
-
-@pytest.fixture
-def client():
-    return FakeClient()
-
-
-@pytest.fixture
-def annotator(volume, segmentation, client):
-    annotator = Annotator(volume, segmentation, client)
-    yield annotator
-    if annotator.closed is None:
-        annotator.close()
 
 
 def test_several_segments_are_answered_each_for_itself(annotator):

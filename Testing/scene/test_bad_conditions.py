@@ -20,11 +20,6 @@ SHEAR[0, 1] = 0.3
 
 
 @pytest.fixture
-def client():
-    return FakeClient()
-
-
-@pytest.fixture
 def annotator(volume, segmentation, client):
     annotator = Annotator(volume, segmentation, client)
     yield annotator

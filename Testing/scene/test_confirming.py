@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import slicer
-from harness.fake_client import FakeClient, draw
+from harness.fake_client import draw
 
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
@@ -12,11 +12,6 @@ from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import grid_of
 
 K5 = SlicePosition("k", 5)
-
-
-@pytest.fixture
-def client():
-    return FakeClient()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from harness.finder_client import FinderClient, at, paint
 from MedSAGaSlicerLib.engine.finishing.settings import FinishSettings
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError, WorkerError
-from MedSAGaSlicerLib.scene.annotator import Annotator
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import grid_of, voxels_of
 from MedSAGaSlicerLib.worker.events import Failed
@@ -18,14 +17,6 @@ from MedSAGaSlicerLib.worker.events import Failed
 @pytest.fixture
 def client():
     return FinderClient()
-
-
-@pytest.fixture
-def annotator(volume, segmentation, client):
-    annotator = Annotator(volume, segmentation, client)
-    yield annotator
-    if annotator.closed is None:
-        annotator.close()
 
 
 @pytest.fixture

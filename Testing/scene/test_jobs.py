@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from harness.fake_client import FakeClient, draw
+from harness.fake_client import draw
 
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
-from MedSAGaSlicerLib.scene.annotator import Annotator
 from MedSAGaSlicerLib.scene.jobs import DONE, Job
 from MedSAGaSlicerLib.scene.segments import read_slice, write_slice
 from MedSAGaSlicerLib.scene.slices import SlicePosition
@@ -33,19 +32,6 @@ class EachSlice(Job):
     def _answered(self, tag, answer):
         self._write((self.segment, SlicePosition("k", tag)), answer.mask)
         self._count.done += 1
-
-
-@pytest.fixture
-def client():
-    return FakeClient()
-
-
-@pytest.fixture
-def annotator(volume, segmentation, client):
-    annotator = Annotator(volume, segmentation, client)
-    yield annotator
-    if annotator.closed is None:
-        annotator.close()
 
 
 def start(annotator):

@@ -26,14 +26,6 @@ def client():
     return SeeingClient()
 
 
-@pytest.fixture
-def annotator(volume, segmentation, client):
-    annotator = Annotator(volume, segmentation, client)
-    yield annotator
-    if annotator.closed is None:
-        annotator.close()
-
-
 def test_one_box_becomes_the_object_and_stops_at_its_ends(annotator, client, truth):
     box(annotator, truth, 6)
     kept = client.logits_kept

@@ -26,14 +26,6 @@ def client():
     return SeeingClient()
 
 
-@pytest.fixture
-def annotator(volume, segmentation, client):
-    annotator = Annotator(volume, segmentation, client)
-    yield annotator
-    if annotator.closed is None:
-        annotator.close()
-
-
 def test_a_segment_without_a_known_slice_is_refused(annotator, truth):
     with pytest.raises(InputError, match="No slice of 'tumour' is prompted or confirmed"):
         annotator.propagate("tumour")

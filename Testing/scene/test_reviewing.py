@@ -14,14 +14,6 @@ def client():
 
 
 @pytest.fixture
-def annotator(volume, segmentation, client):
-    annotator = Annotator(volume, segmentation, client)
-    yield annotator
-    if annotator.closed is None:
-        annotator.close()
-
-
-@pytest.fixture
 def taught(annotator, tmp_path):
     leave_adapter(tmp_path / "taught", segments=("tumour", "liver"))
     annotator.use_taught("tumour", tmp_path / "taught", "tumour")

@@ -41,14 +41,6 @@ def client():
     return TeachableClient()
 
 
-@pytest.fixture
-def annotator(volume, segmentation, client):
-    annotator = Annotator(volume, segmentation, client)
-    yield annotator
-    if annotator.closed is None:
-        annotator.close()
-
-
 def test_a_choice_survives_in_the_scene_and_waits_for_its_base(annotator, client, tmp_path):
     leave_adapter(tmp_path / "one", segments=("a", "b"))
     with pytest.raises(InputError, match="knows 'a', 'b', not 'tumour'"):

@@ -19,7 +19,6 @@ from MedSAGaSlicerLib.engine.teaching.events import (
     Validated,
 )
 from MedSAGaSlicerLib.errors import InputError
-from MedSAGaSlicerLib.scene.annotator import Annotator
 from MedSAGaSlicerLib.scene.exporting import confirmed_examples, teachable_segments
 from MedSAGaSlicerLib.scene.segments import write_slice
 from MedSAGaSlicerLib.scene.slices import SlicePosition
@@ -37,14 +36,6 @@ def own_folders(monkeypatch, tmp_path):
 @pytest.fixture
 def client():
     return TeachableClient()
-
-
-@pytest.fixture
-def annotator(volume, segmentation, client):
-    annotator = Annotator(volume, segmentation, client)
-    yield annotator
-    if annotator.closed is None:
-        annotator.close()
 
 
 def test_examples_are_the_confirmed_slices_as_they_are(annotator):

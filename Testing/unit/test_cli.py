@@ -8,34 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK
-from brick import PROMPTS, run
-from made_images import save_image
+from brick import run
 from region_predictor import RegionPredictor
 
 from MedSAGaSlicerLib import cli
 from MedSAGaSlicerLib.errors import CheckpointError, DependencyError
 
-
-@pytest.fixture(autouse=True)
-def model(monkeypatch: pytest.MonkeyPatch) -> RegionPredictor:
-    """All commands get the stand-in instead of a network."""
-    model = RegionPredictor()
-    monkeypatch.setattr(cli, "_predictor", lambda *_: model)
-    return model
-
-
-@pytest.fixture
-def brick(tmp_path: Path) -> Path:
-    volume = np.full((6, 10, 12), 10, np.int16)
-    volume[1:5, 2:8, 3:9] = 500
-    return save_image(tmp_path / "brick.nii.gz", volume, spacing=(0.5, 0.5, 2.0))
-
-
-@pytest.fixture
-def prompts(tmp_path: Path) -> Path:
-    path = tmp_path / "P.json"
-    path.write_text(json.dumps(PROMPTS))
-    return path
+pytestmark = pytest.mark.usefixtures("model")
 
 
 class TestSegment:

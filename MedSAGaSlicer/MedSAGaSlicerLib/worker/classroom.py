@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from MedSAGaSlicerLib.engine.teaching.events import Event, Saved, Started, Stopped
-from MedSAGaSlicerLib.worker.failures import told
+from MedSAGaSlicerLib.worker.failures import failure_of
 from MedSAGaSlicerLib.worker.lesson_events import pack_event
 from MedSAGaSlicerLib.worker.loaded_model import function_of
 from MedSAGaSlicerLib.worker.protocol import frame
@@ -48,6 +49,12 @@ class Classroom:
         self._end(0)
 
     def _give(self, order: dict[str, Any]) -> None:
+        failure = failure_of(partial(self._teach, order))
+        if failure is not None:
+            self._fail(*failure)
+        self._end(0)
+
+    def _teach(self, order: dict[str, Any]) -> None:
         try:
             for event in function_of(order["lesson"])(order, self._stopping.is_set):
                 self._tell(event)
@@ -55,9 +62,6 @@ class Classroom:
             step = "" if self._saved is None else f" It goes on from step {self._saved}."
             text = f"The lesson's files cannot be read or written ({error}). Free some space or "
             self._fail("disk", f"{text}choose another folder, and teach again.{step}")
-        except Exception as error:  # noqa: BLE001  whatever a library raises must reach the person
-            self._fail(*told(error))
-        self._end(0)
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Saved):

@@ -1,6 +1,7 @@
 """What a failure inside a worker is called when it is told to the other process."""
 
 import traceback
+from collections.abc import Callable
 
 from MedSAGaSlicerLib.errors import (
     CheckpointError,
@@ -26,6 +27,15 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ImportError, "dependency"),
     (MemoryError, "memory"),
 )
+
+
+def failure_of(action: Callable[[], object]) -> tuple[str, str] | None:
+    """Do something at the boundary of a process; what `told` says if it failed."""
+    try:
+        action()
+    except Exception as error:  # noqa: BLE001  whatever a library raises must reach the person
+        return told(error)
+    return None
 
 
 def told(error: Exception) -> tuple[str, str]:

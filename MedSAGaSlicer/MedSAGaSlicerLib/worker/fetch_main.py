@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from MedSAGaSlicerLib.engine import downloads, registry
 from MedSAGaSlicerLib.errors import WorkerError
-from MedSAGaSlicerLib.worker.failures import told
+from MedSAGaSlicerLib.worker.failures import failure_of
 from MedSAGaSlicerLib.worker.loaded_model import function_of
 from MedSAGaSlicerLib.worker.pipes import READ_BYTES, Answers, claim_pipes, leave
 from MedSAGaSlicerLib.worker.protocol import FrameReader, frame
@@ -55,15 +55,16 @@ def fetch(order: dict[str, Any], stop: Callable[[], bool], send: Callable[[bytes
             last[0] = now
             send(frame("progress", done=done, total=total))
 
-    try:
+    def run() -> None:
         entry, folder = registry.entry(order["model"]), Path(order["folder"])
         transport = function_of(order["transport"])
         path = downloads.download(entry, folder, progress, stop, transport)
-    except Exception as error:  # noqa: BLE001  whatever a library raises must reach the person
-        kind, text = told(error)
-        send(frame("error", kind=kind, message=text))
-    else:
         send(frame("fetched", path=None if path is None else str(path)))
+
+    failure = failure_of(run)
+    if failure is not None:
+        kind, text = failure
+        send(frame("error", kind=kind, message=text))
 
 
 if __name__ == "__main__":

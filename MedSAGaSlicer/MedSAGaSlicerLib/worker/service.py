@@ -13,7 +13,7 @@ from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache, default_folder
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.errors import InputError
-from MedSAGaSlicerLib.worker.failures import NoModelError, told
+from MedSAGaSlicerLib.worker.failures import NoModelError, failure_of
 from MedSAGaSlicerLib.worker.figures import figures, milliseconds_since, survey
 from MedSAGaSlicerLib.worker.finding import find, pack_finding
 from MedSAGaSlicerLib.worker.loaded_model import (
@@ -284,12 +284,10 @@ class Service:
     def _guard(
         self, action: Callable[[], None], requests: Callable[[], Iterable[int | None]]
     ) -> None:
-        try:
-            action()
-        except Exception as error:  # noqa: BLE001  whatever a library raises must reach the person
-            kind, text = told(error)
+        failure = failure_of(action)
+        if failure is not None:
             for request in requests():
-                self._fail(request, kind, text)
+                self._fail(request, *failure)
 
     def _fail(self, request: int | None, kind: str, message: str) -> None:
         self._say("error", request=request, kind=kind, message=message)
