@@ -176,9 +176,11 @@ def test_a_volume_is_finished_through_the_worker_that_crashes_on_the_way(
     assert job.progress == (12, 12)
     assert any(isinstance(event, Restarted) for event in annotator.poll())
     assert all(mask_of(annotator, k).all() for k in range(12))
-    # The adapter leaves the encoder alone: each slice was embedded once, by the base.
+    # The adapter leaves the encoder alone: each slice was embedded once, by the base, and once
+    # more at most the one that was under way when the worker died.
     keys = {SliceKeys(annotator.volume).key(SlicePosition("k", k)) for k in range(12)}
-    assert stage.encoded() == ["base 0"] * len(keys)
+    assert set(stage.encoded()) == {"base 0"}
+    assert len(keys) <= len(stage.encoded()) <= len(keys) + 1
     annotator.undo()
     assert not any(mask_of(annotator, k).any() for k in range(12))
 
