@@ -16,7 +16,7 @@ from MedSAGaSlicerLib.worker.events import Event, Stats
 from MedSAGaSlicerLib.worker.launch import python_command
 
 FAKES = Path(__file__).resolve().parent
-SAFETY_S = 60
+SAFETY_S = 300
 Told = TypeVar("Told", bound=Event)
 POINT = Prompts(points=((20, 12),), positive=(True,))
 

@@ -4,7 +4,7 @@ import pytest
 
 from MedSAGaSlicerLib.worker.scheduler import PREFETCH, SWITCH, VISIBLE, Lane
 
-SAFETY_S = 60
+SAFETY_S = 300
 
 
 class Recorder:
