@@ -9,17 +9,23 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("medsagaslicer", "numpy", "torch", "segment-anything", "SimpleITK", "slicer-core")
 
 
 def report(name: str, values: Sequence[float], unit: str, **details: object) -> None:
-    """Print one figure: the median of ``values``, their smallest and largest, and the context.
+    """Print one figure, see `line_of`."""
+    print(json.dumps(line_of(name, values, unit, **details), allow_nan=False), flush=True)
+
+
+def line_of(name: str, values: Sequence[float], unit: str, **details: object) -> dict[str, Any]:
+    """One figure: the median of ``values``, their smallest and largest, and the context.
 
     ``details`` are added as they are: the setting measured, the reference beside it.
     """
-    line = {
+    return {
         "benchmark": name,
         "value": statistics.median(values),
         "unit": unit,
@@ -30,7 +36,6 @@ def report(name: str, values: Sequence[float], unit: str, **details: object) -> 
         "versions": versions(),
         "commit": commit(),
     }
-    print(json.dumps(line, allow_nan=False), flush=True)
 
 
 def machine() -> dict[str, object]:
