@@ -141,6 +141,14 @@ class TestRefused:
         with pytest.raises(InputError, match=r"Cannot read|cut off"):
             read_image(path)
 
+    @pytest.mark.parametrize("length", [20, 60, 200, 300])
+    def test_truncated_within_what_is_compressed_first(self, tmp_path: Path, length: int) -> None:
+        noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+        path = save_image(tmp_path / "a.nii.gz", noise)
+        path.write_bytes(path.read_bytes()[:length])
+        with pytest.raises(InputError, match="cut off"):
+            read_image(path)
+
     def test_a_compressed_nifti_whose_parts_were_joined_is_whole(self, tmp_path: Path) -> None:
         whole = save_image(tmp_path / "a.nii", RAMP).read_bytes()
         path = tmp_path / "b.nii.gz"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 import SimpleITK
@@ -247,11 +247,17 @@ def _check_nifti(path: Path) -> None:
     except ValueError:
         # Not NIfTI after all, or damaged: ITK will say so.
         return
+    except EOFError:
+        _refuse_part(path)
     if not is_whole(path, header):
-        msg = f"The image {path} is cut off: bytes are missing at its end. Copy it again."
-        raise InputError(msg)
+        _refuse_part(path)
     if header.is_sheared:
         _refuse_shear(path)
+
+
+def _refuse_part(path: Path) -> NoReturn:
+    msg = f"The image {path} is cut off: bytes are missing at its end. Copy it again."
+    raise InputError(msg)
 
 
 def _refuse_shear(path: Path) -> None:

@@ -118,11 +118,12 @@ def read_header(path: Path) -> NiftiHeader:
 
     Raises:
         ValueError: the file is no NIfTI, or its compression is damaged.
+        EOFError: it is compressed, and cut off within the header.
     """
     try:
         with _opened(path) as stream:
             return _parse(stream.read(540))
-    except (EOFError, OverflowError, zlib.error, gzip.BadGzipFile) as error:
+    except (OverflowError, zlib.error, gzip.BadGzipFile) as error:
         msg = f"damaged: {error}"
         raise ValueError(msg) from error
 
