@@ -1,19 +1,110 @@
-"""Run every bench_*.py beside this file, one after the other; each prints its JSON lines."""
+"""The speed figures, one script after the other: about a quarter of an hour on two quiet cores.
 
+    python Testing/benchmark/run_all.py                      the CPU set
+    python Testing/benchmark/run_all.py --device cuda        the GPU set, by the same scripts
+    python Testing/benchmark/run_all.py --only scene worker  some of them
+
+What a script prints replaces `results/<device>/<name>.jsonl` as a whole when it has ended well;
+otherwise the file stays as it was. Every line gets the command that printed it. BENCHMARKS.md is
+made of these files by `make_page.py`.
+"""
+
+import argparse
+import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from lines import RESULTS, Line, replace
+
+HERE = Path(__file__).resolve().parent
+TOO_LONG_S = 600
+
+
+@dataclass(frozen=True)
+class Run:
+    """A script with its options; on a GPU it is given `--device` as well."""
+
+    name: str
+    options: str = ""
+    cpu: bool = True
+    gpu: bool = False
+
+    @property
+    def script(self) -> str:
+        """Its file's name."""
+        return f"bench_{self.name.split('-')[0]}.py"
+
+
+RUNS = (
+    Run("import"),
+    Run("starter", gpu=True),
+    Run("encode", "--rounds 3", gpu=True),
+    Run("encode-mobile_sam", "--family mobile_sam --rounds 3", gpu=True),
+    Run("galore", "--rank 4 16", gpu=True),
+    Run("late", "--family starter --steps 4", gpu=True),
+    Run("plan", "--family starter", gpu=True),
+    Run("teach", gpu=True),
+    Run("propagate", "--rounds 3", gpu=True),
+    Run("finish", "--slices 30", gpu=True),
+    Run("worker", "--kills 40"),
+    Run("teach_worker", "--stops 4 --kills 3"),
+    Run("scene"),
+    Run("big_volume"),
+    Run("panel"),
+)
 
 
 def main() -> int:
-    failed = []
-    for script in sorted(Path(__file__).parent.glob("bench_*.py")):
-        print(f"# {script.name}", file=sys.stderr, flush=True)
-        if subprocess.run([sys.executable, str(script)], check=False).returncode != 0:
-            failed.append(script.name)
-    if failed:
-        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--only", nargs="+", choices=[run.name for run in RUNS])
+    options = parser.parse_args()
+    gpu = options.device != "cpu"
+    chosen = [run for run in RUNS if (run.gpu if gpu else run.cpu)]
+    failed, start = [], time.monotonic()
+    for run in chosen:
+        if options.only is None or run.name in options.only:
+            began = time.monotonic()
+            told = (
+                "" if measured(run, options.device) else ", FAILED: the figures stay as they were"
+            )
+            failed += [run.name] * bool(told)
+            print(f"# {run.name}: {time.monotonic() - began:.0f} s{told}", file=sys.stderr)
+    print(f"# all: {(time.monotonic() - start) / 60:.1f} min", file=sys.stderr)
     return 1 if failed else 0
+
+
+def measured(run: Run, device: str) -> bool:
+    """Run a script, show and keep its lines; False if it failed or took too long."""
+    words = [f"Testing/benchmark/{run.script}", *run.options.split()]
+    words += ["--device", device] * (device != "cpu")
+    command = [sys.executable, str(HERE / run.script), *words[1:]]
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+    lines: list[Line] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        # With all that it started itself: a grandchild would keep the pipe open.
+        alarm = threading.Timer(TOO_LONG_S, os.killpg, (process.pid, signal.SIGKILL))
+        alarm.start()
+        for text in process.stdout or ():
+            print(text, end="", flush=True)
+            if text.startswith("{"):
+                lines.append({**json.loads(text), "command": " ".join(["python", *words])})
+        alarm.cancel()
+    if process.returncode != 0 or not lines:
+        return False
+    folder = RESULTS / device.partition(":")[0]
+    replace(folder / f"{run.name}.jsonl", lines)
+    return True
 
 
 if __name__ == "__main__":
