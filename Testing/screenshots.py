@@ -1,6 +1,7 @@
 """Pictures of the panel beside live slice views, and of clicks in three, for the documentation.
 
     python Testing/screenshots.py [--output DIR]
+    python Testing/screenshots.py --only tutorial --data DIR --width 300 --dark --output DIR
 
 The model is the starter; the widgets are the stand-in's and not Slicer's own.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from harness.application import Application
+from harness.case import Case, made_case, real_case
 from harness.desktop import Desktop
 from harness.slice_view import SliceView
 from harness.ten_minutes import TenMinutes
@@ -40,12 +42,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--output", type=Path, default=FOLDER)
     parser.add_argument("--only", choices=("panel", "orientations", "tutorial"))
     parser.add_argument("--width", type=int, default=340, help="of the panel, in pixels")
+    parser.add_argument("--data", type=Path, help="tutorial on the real CT of these images")
     parser.add_argument("--dark", action="store_true", help="in dark colours")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     phantom = make_phantom()
     if options.only in (None, "tutorial"):
-        tutorial(phantom, options.output, options.width, dark=options.dark)
+        case = made_case(phantom) if options.data is None else real_case(options.data)
+        tutorial(case, options.output, options.width, dark=options.dark)
     if options.only in (None, "panel"):
         desktop = Desktop(view_size=(560, 440))
         workplace = Workplace(desktop, ("Red",))
@@ -58,7 +62,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def tutorial(phantom: Phantom, folder: Path, width: int, *, dark: bool) -> None:
+def tutorial(case: Case, folder: Path, width: int, *, dark: bool) -> None:
     """The README's tutorial: the ten minutes, with a picture of each step."""
     desktop = Desktop(view_size=(480, 480))
     if dark:
@@ -69,7 +73,7 @@ def tutorial(phantom: Phantom, folder: Path, width: int, *, dark: bool) -> None:
         workplace = Workplace(desktop, panel_width=width)
         workplace.window.resize(width + 500, 900)
         walk = TenMinutes(
-            workplace, phantom, lambda step: workplace.save_picture(str(folder / f"{step}.png"))
+            workplace, case, lambda step: workplace.save_picture(str(folder / f"{step}.png"))
         )
         walk.go()
         workplace.close()

@@ -26,12 +26,11 @@ OWN_FOLDERS = ("MEDSAGA_TAUGHT", "MEDSAGA_EXAMPLES", "MEDSAGA_CACHE")
 def main() -> int:
     pythonqt.install(WIDGETS)
     scripted_module.install()
+    from harness.case import made_case
     from harness.desktop import Desktop
     from harness.slot_times import SlotTimes
     from harness.ten_minutes import TenMinutes
     from harness.workplace import Workplace
-
-    from MedSAGaSlicerLib.engine.phantom import make_phantom
 
     times = SlotTimes()
     with tempfile.TemporaryDirectory() as own:
@@ -41,7 +40,7 @@ def main() -> int:
         desktop.module("MedSAGaSlicer").widgetRepresentation()
         opening = time.process_time() - begin
         workplace = Workplace(desktop)
-        TenMinutes(workplace, make_phantom()).go()
+        TenMinutes(workplace, made_case()).go()
         workplace.close()
         desktop.close()
     taken = times.all()

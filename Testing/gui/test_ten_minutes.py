@@ -1,17 +1,18 @@
 """The ten minutes of a newcomer, by the mouse, with the starter and real processes."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import qt
 import slicer
+from harness.case import made_case, real_case
 from harness.desktop import Desktop
 from harness.ten_minutes import TenMinutes, save_and_reload
 from harness.workplace import Workplace
 
 from MedSAGaSlicerLib.engine import registry
-from MedSAGaSlicerLib.engine.phantom import make_phantom
 from MedSAGaSlicerLib.worker.client import InferenceClient
 
 
@@ -36,21 +37,35 @@ def workplace(
     qt.QSettings().remove("MedSAGaSlicer")
 
 
+@pytest.mark.parametrize("kind", ["made", "real"])
 def test_a_newcomers_ten_minutes_come_to_a_finished_volume_and_back_next_week(
-    workplace: Workplace, tmp_path: Path
+    workplace: Workplace, kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
+    made = kind == "made"
+    case = made_case() if made else real_case(request.getfixturevalue("shared_data"))
     steps: list[str] = []
-    walk = TenMinutes(workplace, make_phantom(), steps.append)
+
+    def seen(step: str) -> None:
+        steps.append(step)
+        workplace.save_picture(str(tmp_path / f"{step}.png"))
+
+    torch_was_here = "torch" in sys.modules
+    walk = TenMinutes(workplace, case, seen)
     walk.go()
-    assert steps[-1] == "finished"
+    assert steps == ["click", "box", "propagated", "painted", "confirmed", *steps[5:]]
+    assert steps[5:] == ["teaching", "taught", "finished"]
+    assert ("torch" in sys.modules) == torch_was_here
 
     confirmed = workplace.annotator.confirmed()
     masks = {position: walk.mask(position.index) for position in confirmed}
+    prompts = [(p.segment_id, p.position, p.positive) for p in workplace.annotator.prompts()]
     save_and_reload(str(tmp_path / "next week, ü.mrb"))
     workplace.desktop.app.processEvents()
     walk.volume = workplace.ui.volumeSelector.currentNode()
-    assert workplace.annotator.confirmed() == confirmed
-    assert workplace.annotator.taught("liver") is not None
+    annotator = workplace.annotator
+    assert annotator.confirmed() == confirmed
+    assert [(p.segment_id, p.position, p.positive) for p in annotator.prompts()] == prompts
+    assert annotator.taught(case.organ) is not None
     assert all((walk.mask(p.index) == mask).all() for p, mask in masks.items())
     workplace.wait_until(lambda: workplace.ui.galleryList.count == len(confirmed))
     assert workplace.ui.reviewTable.rowCount

@@ -7,18 +7,17 @@ from collections.abc import Callable
 
 import numpy as np
 import slicer
+from harness.case import Case
 from harness.workplace import LEFT, Workplace, add_ct
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtTest import QTest
 from scipy import ndimage
 
 from MedSAGaSlicerLib.engine.metrics import dice
-from MedSAGaSlicerLib.engine.phantom import Phantom
 from MedSAGaSlicerLib.scene.segments import read_slice
 from MedSAGaSlicerLib.scene.slices import SlicePosition
 from MedSAGaSlicerLib.scene.volumes import grid_of
 
-ORGAN = "liver"
 STEPS = 60
 """Of the lesson: enough to see it learn, few enough for a test."""
 
@@ -27,11 +26,11 @@ class TenMinutes:
     """Walks; ``seen`` is called with each step's name, when there is something to look at."""
 
     def __init__(
-        self, workplace: Workplace, phantom: Phantom, seen: Callable[[str], None] = lambda _: None
+        self, workplace: Workplace, case: Case, seen: Callable[[str], None] = lambda _: None
     ) -> None:
         self.place, self.ui, self.seen = workplace, workplace.ui, seen
-        self.truth = phantom.organs[ORGAN]
-        self.volume = add_ct(phantom)
+        self.organ, self.truth = case.organ, case.truth
+        self.volume = add_ct(case)
         present = np.flatnonzero(self.truth.any(axis=(1, 2)))
         self.slices = [int(k) for k in np.linspace(present[0] + 1, present[-1] - 1, 12).round()]
         outside = [k for k in range(len(self.truth)) if k < present[0] - 2 or k > present[-1] + 2]
@@ -48,7 +47,7 @@ class TenMinutes:
 
     def prompt(self) -> None:
         """Click, undo, box: each is answered, and undone as a whole."""
-        self.place.choose(self.volume, ORGAN)
+        self.place.choose(self.volume, self.organ)
         k = self.slices[6]
         i, j = deepest(self.truth[k])
         self.place.click((i, j, k))
@@ -148,20 +147,23 @@ class TenMinutes:
         self.place.wait_for_masks()
 
     def paint(self, k: int) -> None:
-        """A stroke with the Segment Editor's brush; it is a step of our undo."""
+        """A dab with the editor's brush on what the mask lacks; it is a step of our undo."""
         self.ui.correctCollapsibleButton.collapsed = False
         editor = self.place.module.panel.sections.corrections.editor
         editor.setActiveEffectByName("Paint")
         before = self.mask(k)
-        i, j = deepest(~ndimage.binary_dilation(self.truth[k], iterations=12))
+        i, j = deepest(self.truth[k] & ~before)
         at = self.place.scroll_to((i, j, k))
         QTest.mouseClick(self.place.view().sliceView(), LEFT, pos=at)
         self.place.module.panel.onTick()
-        assert self.mask(k)[j, i]
+        painted = self.mask(k)
+        assert painted[j, i]
         assert self.place.annotator.undo_names()[0] == "Paint"
         self.seen("painted")
         self.press(self.ui.undoButton)
         np.testing.assert_array_equal(self.mask(k), before)
+        self.press(self.ui.redoButton)
+        np.testing.assert_array_equal(self.mask(k), painted)
         editor.setActiveEffectByName("")
         self.ui.correctCollapsibleButton.collapsed = True
 

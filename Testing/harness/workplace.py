@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import slicer
+from harness.case import Case
 from harness.desktop import Desktop
 from harness.live_view import qMRMLSliceWidget
 from PySide6 import QtCore, QtWidgets
@@ -18,14 +19,14 @@ COLOURS = ((0.3, 0.6, 0.95), (0.9, 0.55, 0.25), (0.95, 0.8, 0.3))
 LEFT, NO_KEY = QtCore.Qt.MouseButton.LeftButton, QtCore.Qt.KeyboardModifier.NoModifier
 
 
-def add_ct(phantom: Phantom) -> slicer.vtkMRMLScalarVolumeNode:
-    """The phantom's CT in the scene, in a window for soft tissue."""
-    geometry = phantom.geometry
+def add_ct(case: Phantom | Case) -> slicer.vtkMRMLScalarVolumeNode:
+    """A CT in the scene, in a window for soft tissue."""
+    geometry = case.geometry
     ijk_to_lps = np.eye(4)
     ijk_to_lps[:3, :3] = np.array(geometry.directions) * geometry.spacing_mm
     ijk_to_lps[:3, 3] = geometry.origin
     volume = slicer.util.addVolumeFromArray(
-        phantom.ct_kji, np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijk_to_lps, "CT"
+        case.ct_kji, np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijk_to_lps, "CT"
     )
     volume.GetDisplayNode().SetAutoWindowLevel(False)
     volume.GetDisplayNode().SetWindowLevel(400, 40)
