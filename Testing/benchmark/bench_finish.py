@@ -40,6 +40,7 @@ GOAL = 1.3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="starter")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slices", type=int, help="of the volume; all unless given")
@@ -51,7 +52,7 @@ def main() -> None:
         i, j, _ = volume.geometry.shape_ijk
         geometry = replace(volume.geometry, shape_ijk=(i, j, len(cut)))
         volume = Volume(cut, geometry, False, Path("made"))
-    base = load_predictor(options.model, "cpu", options.threads)
+    base = load_predictor(options.model, options.device, options.threads)
     for count in (1, 4):
         with tempfile.TemporaryDirectory() as work:
             folder = Path(work) / "taught"
@@ -131,7 +132,10 @@ def through_worker(
         bare, _ = timed(partial(bare_round, pixels, taught, names))
         with tempfile.TemporaryDirectory() as cache:
             client = InferenceClient(
-                model=options.model, device="cpu", threads=options.threads, cache_folder=cache
+                model=options.model,
+                device=options.device,
+                threads=options.threads,
+                cache_folder=cache,
             )
             client.start()
             client.wait()

@@ -1,7 +1,7 @@
 """A step of the method `late` beside one of `full`, in one run: what the trunk's cache brings.
 
-Random weights, one object per step, one prompt, one thread; seconds of the processor. Preparing,
-which `late` pays once per view and then never again, is told beside.
+Random weights, one object per step, one prompt, one thread; seconds of the processor, on a GPU of
+the clock. Preparing, which `late` pays once per view and then never again, is told beside.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from bench_teach import examples, fill
+from clocks import wall
 from report import report
 
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
@@ -36,9 +37,10 @@ def main() -> None:
     parser.add_argument("--family", default="sam_vit_b", choices=FAMILIES)
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--slices", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    base = Predictor(build(options.family))
+    base = Predictor(build(options.family), options.device)
     late, full = (course(base, method, options) for method in ("late", "full"))
     report(
         f"late against full, {options.family}, a step",
@@ -68,16 +70,17 @@ def course(base: Predictor, method: str, options: argparse.Namespace) -> Course:
         head_start=0.0,
         save_every=options.steps,
     )
-    found, since = Course(0.0, []), time.process_time()
+    clock = time.process_time if options.device == "cpu" else wall(options.device)
+    found, since = Course(0.0, []), clock()
     with tempfile.TemporaryDirectory() as work:
         output = Path(work) / "taught"
         for event in train(config, taught, base, output, base_name="", cache=cache):
-            now = time.process_time()
+            now = clock()
             if isinstance(event, Prepared):
                 found.preparing += now - since
             elif isinstance(event, Progress):
                 found.steps.append(now - since)
-            since = time.process_time()
+            since = clock()
     return found
 
 

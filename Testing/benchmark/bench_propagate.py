@@ -7,10 +7,10 @@ other programs disturb less.
 
 import argparse
 import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
+from clocks import Clock, wall
 from report import report
 
 from MedSAGaSlicerLib.engine.clicks import tight_box
@@ -22,30 +22,31 @@ from MedSAGaSlicerLib.engine.propagating import Slices, journey, travel
 from MedSAGaSlicerLib.engine.propagation.names import TRACKED
 from MedSAGaSlicerLib.engine.propagation.strategies import guide_for, spacing_across
 
-Clock = Callable[[], float]
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="starter")
     parser.add_argument("--organ", default="liver")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    predictor = load_predictor(options.model, "cpu")
+    predictor = load_predictor(options.model, options.device)
     phantom = make_phantom(0)
     volume = Volume(phantom.ct_kji, phantom.geometry, is_2d=False, path=None)
     truth = phantom.organs[options.organ]
     # Torch is slower the first few times.
     bare_slices(predictor, volume, truth, 3, time.perf_counter)
-    for name, clock in (("seconds", time.perf_counter), ("processor time", time.process_time)):
+    for name, clock in (("seconds", wall(options.device)), ("processor time", time.process_time)):
         ours, bare = [], []
         for _ in range(options.rounds):
             seconds, count = propagated(predictor, volume, truth, clock)
             ours.append(seconds / count)
             bare.append(bare_slices(predictor, volume, truth, count, clock) / count)
         ratios = [a / b for a, b in zip(ours, bare, strict=True)]
-        report(f"propagate, {name} per slice", ours, "s", model=options.model, slices=count)
+        told = {"model": options.model, "slices": count}
+        told |= {"reference": float(np.median(bare)), "reference_is": "bare encode and decode"}
+        report(f"propagate, {name} per slice", ours, "s", **told)
         report(
             f"propagate, {name} per slice over bare encode and decode",
             ratios,

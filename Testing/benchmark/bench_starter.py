@@ -6,11 +6,11 @@ run by turns with ours in one process.
 
 import argparse
 import copy
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from clocks import by_turns, wall
 from report import report
 
 from MedSAGaSlicerLib.engine.predictor import load_predictor
@@ -22,9 +22,10 @@ from MedSAGaSlicerLib.engine.sam_modules import Attention, MLPBlock
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
-    runs = parser.parse_args().runs
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    predictor = load_predictor("starter", "cpu")
+    predictor = load_predictor("starter", options.device)
     official = copy.deepcopy(predictor.model)
     for module in official.modules():
         for published in (Attention, MLPBlock):
@@ -32,9 +33,10 @@ def main() -> None:
                 module.__class__ = published
     pixels = np.random.default_rng(0).integers(0, 256, (512, 512), np.uint8)
     embedding = predictor.encode(pixels)
-    features = torch.from_numpy(np.array(embedding.features))[None]
-    image = preprocess(pixels, "starter")[0][None]
+    features = torch.from_numpy(np.array(embedding.features))[None].to(options.device)
+    image = preprocess(pixels, "starter")[0][None].to(options.device)
     point = torch.tensor([[[96.0, 96.0]]]), torch.tensor([[1]])
+    point = point[0].to(options.device), point[1].to(options.device)
 
     @torch.no_grad()
     def official_encode() -> None:
@@ -52,32 +54,26 @@ def main() -> None:
         )
 
     prompts = Prompts(((256.0, 256.0),), (True,))
-    compare("encode", runs, lambda: predictor.encode(pixels), official_encode)
-    compare("decode", runs, lambda: predictor.predict(embedding, prompts), official_decode)
+    compare("encode", options, lambda: predictor.encode(pixels), official_encode)
+    compare("decode", options, lambda: predictor.predict(embedding, prompts), official_decode)
 
 
 def compare(
-    name: str, runs: int, ours: Callable[[], object], official: Callable[[], object]
+    name: str,
+    options: argparse.Namespace,
+    ours: Callable[[], object],
+    official: Callable[[], object],
 ) -> None:
     """Time the two by turns and print the seconds of ours, the reference beside them."""
-    mine, theirs = [], []
-    for _ in range(runs + 2):
-        mine.append(seconds(ours))
-        theirs.append(seconds(official))
+    mine, theirs = by_turns(options.runs, 2, wall(options.device), ours, official)
     report(
-        f"starter {name}, one thread",
-        mine[2:],
+        f"starter {name}, {'one thread' if options.device == 'cpu' else options.device}",
+        mine,
         "s",
-        official_median=float(np.median(theirs[2:])),
+        reference=float(np.median(theirs)),
+        reference_is="segment-anything's own code for the same network",
         includes="preparing a 512 x 512 slice" if name == "encode" else "the mask in its grid",
     )
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

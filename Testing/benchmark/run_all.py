@@ -73,10 +73,9 @@ def main() -> int:
     for run in chosen:
         if options.only is None or run.name in options.only:
             began = time.monotonic()
-            told = (
-                "" if measured(run, options.device) else ", FAILED: the figures stay as they were"
-            )
-            failed += [run.name] * bool(told)
+            well = measured(run, options.device)
+            told = "" if well else ", FAILED: its figures stay as they were"
+            failed += [run.name] * (not well)
             print(f"# {run.name}: {time.monotonic() - began:.0f} s{told}", file=sys.stderr)
     print(f"# all: {(time.monotonic() - start) / 60:.1f} min", file=sys.stderr)
     return 1 if failed else 0
