@@ -88,6 +88,7 @@ def lesson(structure: Structure, seed: int, options: argparse.Namespace) -> dict
         shots=options.shots,
         steps=options.steps,
         unprompted=round(free["mean_dice"], 4),
+        **{"unprompted 3d": round(free["dice_3d"], 4)},
         files=len(free["cases"]),
         slices=sum(case["slices"] for case in free["cases"]),
         device=options.device,
