@@ -141,11 +141,12 @@ def teach() -> Figure:
 
 def unet() -> Figure:
     """Finished after Teach beside the U-Net, each seed a dot."""
-    taught, nets = teaching.lessons(), teaching.unets()
     figure, axes = plt.subplots(figsize=(8.5, 3.8), layout="constrained")
+    few, many = teaching.BUDGETS
     ways = (
-        (taught, "finished", BLUE, -0.2, "Finish after Teach"),
-        (nets, "value", ORANGE, 0.2, "U-Net"),
+        (teaching.lessons(), "finished", BLUE, -0.27, "Finish after Teach"),
+        (teaching.unets(few), "value", ORANGE, 0.0, f"U-Net, {few} steps"),
+        (teaching.unets(many), "value", RED, 0.27, f"U-Net, {many} steps"),
     )
     for found, key, colour, shift, label in ways:
         for place, name in enumerate(teaching.STRUCTURES):
@@ -153,14 +154,14 @@ def unet() -> Figure:
             if not values:
                 axes.text(place + shift, 0.01, "not\nmeasured", ha="center", fontsize=8, color=GREY)
                 continue
-            axes.bar(place + shift, mean(values), 0.38, color=colour, label=label)
+            axes.bar(place + shift, mean(values), 0.26, color=colour, label=label)
             axes.plot([place + shift] * len(values), values, "o", color="black", markersize=4)
             axes.text(place + shift, 0.02, f"{mean(values):.2f}", ha="center", color="white")
     axes.set_xticks(range(len(teaching.STRUCTURES)), teaching.STRUCTURES.values())
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, 1.12)
     axes.set_ylabel("Dice of all slices, no prompts")
     axes.set_xlabel("structure (a dot: a seed)")
-    legend_once(axes)
+    legend_once(axes, ncols=3)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lines import RESULTS, keyed, read
+from lines import RESULTS, keyed
 
 from page.markdown import MISSING, Line, command, mean, origin, table
 
@@ -13,6 +13,7 @@ STRUCTURES = {
     "spinal cord": "spinal cord, MR",
 }
 TEACH = "python Testing/benchmark/accuracy_teach.py --data DATA --clicks --cases 12"
+BUDGETS = (400, 1000)
 UNET = "python Testing/benchmark/accuracy_unet.py --data DATA"
 
 
@@ -22,10 +23,10 @@ def lessons() -> dict[str, list[Line]]:
     return grouped(list(found.values()))
 
 
-def unets() -> dict[str, list[Line]]:
-    """The U-Net's lessons by structure, with its usual number of steps."""
-    lines = [line for line in read(RESULTS / "unet.jsonl") if line["steps"] == 400]
-    return grouped(list({(line["structure"], line["seed"]): line for line in lines}.values()))
+def unets(steps: int) -> dict[str, list[Line]]:
+    """The U-Net's lessons of so many steps, by structure."""
+    found = keyed(RESULTS / "unet.jsonl", "U-Net, a lesson", ("structure", "seed", "steps"))
+    return grouped([line for line in found.values() if line["steps"] == steps])
 
 
 def grouped(lines: list[Line]) -> dict[str, list[Line]]:
@@ -99,25 +100,26 @@ def summary(found: dict[str, list[Line]]) -> str:
 
 
 def beside_unet() -> str:
-    """Both without any prompt, on the same slices and files."""
-    taught, nets = lessons(), unets()
-    header = ["Dice of all slices, no prompts", "finished after Teach", "U-Net, finished alike"]
-    header += ["Teach, slice by slice", "U-Net, slice by slice", "CPU s of Teach, of the U-Net"]
-    rows = [compared(title, taught[name], nets[name]) for name, title in STRUCTURES.items()]
-    every = [line for own in (*taught.values(), *nets.values()) for line in own]
-    text = f"{both_means(taught, nets)} {origin(every)}."
+    """All without any prompt, on the same slices and files."""
+    taught, nets = lessons(), {steps: unets(steps) for steps in BUDGETS}
+    header = ["Dice of all slices, no prompts", "finished after Teach"]
+    header += [f"U-Net of {steps} steps, finished alike" for steps in BUDGETS]
+    header += ["CPU seconds of these"]
+    rows = []
+    for name, title in STRUCTURES.items():
+        every = [taught[name], *(found[name] for found in nets.values())]
+        cells = [told(own, "value" if at else "finished") for at, own in enumerate(every)]
+        spent = [of_seconds(own) for own in every]
+        rows.append([title, *cells, ", ".join(spent)])
+    lines = [line for found in (taught, *nets.values()) for own in found.values() for line in own]
+    verdicts = [f"{steps} steps: {both_means(taught, found)}." for steps, found in nets.items()]
+    text = "\n".join([*(f"- {one}" for one in verdicts), "", f"{origin(lines)}."])
     return "\n\n".join([command(TEACH, UNET), table(header, rows), text])
 
 
-def compared(title: str, taught: list[Line], nets: list[Line]) -> list[str]:
-    """One structure's row."""
-    cells = [told(taught, "finished"), told(nets, "value")]
-    cells += [told(taught, "unprompted"), told(nets, "unprompted")]
-    spent = [
-        mean([row["cpu seconds"] for row in rows]) if rows else None for rows in (taught, nets)
-    ]
-    told_spent = ", ".join(MISSING if one is None else f"{one:.0f}" for one in spent)
-    return [title, *cells, told_spent]
+def of_seconds(rows: list[Line]) -> str:
+    """The mean processor time."""
+    return f"{mean([row['cpu seconds'] for row in rows]):.0f}" if rows else MISSING
 
 
 def pairs(
@@ -139,13 +141,13 @@ def both_means(taught: dict[str, list[Line]], nets: dict[str, list[Line]]) -> st
     """The means over the structures that both have."""
     found = pairs(taught, nets)
     if not found:
-        return f"The U-Net was {MISSING}."
+        return MISSING
     ours, theirs = (
         mean([mean([pair[n] for pair in own]) for own in found.values()]) for n in (0, 1)
     )
     lessons_told = sum(len(own) for own in found.values())
     verdict = "above" if ours > theirs else "**not above**"
     return (
-        f"Mean over {len(found)} structures ({lessons_told} lessons that both have): Teach "
-        f"{ours:.3f}, U-Net {theirs:.3f}: {verdict} the U-Net (goal: above)."
+        f"mean over {len(found)} structures ({lessons_told} lessons that both have): Teach "
+        f"{ours:.3f}, U-Net {theirs:.3f}: {verdict} the U-Net (goal: above)"
     )
