@@ -39,6 +39,8 @@ class TeachingConfig:
         at_once: objects whose gradients are computed together, those of an update one such part
             after the other; 0: as many as suit the model.
         encoder_rate: the encoder's peak rate relative to `learning_rate`; 0: as suits the method.
+        encoder_start: part of the steps after the head start in which the encoder stays as it is
+            and the decoder learns alone, on cached embeddings; 0: as suits the method.
         rank: of methods that change matrices by ones of low rank; 0: as suits the method.
         last_blocks: of the encoder, which the method `late` teaches; 0: a quarter of them.
     """
@@ -60,6 +62,7 @@ class TeachingConfig:
     save_every: int = 50
     at_once: int = 0
     encoder_rate: float = 0.0
+    encoder_start: float = 0.0
     rank: int = 0
     last_blocks: int = 0
 
@@ -87,8 +90,9 @@ class TeachingConfig:
             self._refuse("warm_up", "from 0, below 1")
         if not 0 <= self.share <= 1:
             self._refuse("share", "0 to 1")
-        if not 0 <= self.head_start < 1:
-            self._refuse("head_start", "from 0, below 1")
+        for name in ("head_start", "encoder_start"):
+            if not 0 <= getattr(self, name) < 1:
+                self._refuse(name, "from 0, below 1")
         if self.weight_decay < 0:
             self._refuse("weight_decay", "0 or more")
 
@@ -100,6 +104,11 @@ class TeachingConfig:
     def head_steps(self) -> int:
         """The number of steps of the head start."""
         return int(self.head_start * self.steps) if self.prompt_tokens else 0
+
+    @property
+    def still_steps(self) -> int:
+        """The number of steps, those of the head start first, in which the encoder stays."""
+        return self.head_steps + int(self.encoder_start * (self.steps - self.head_steps))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

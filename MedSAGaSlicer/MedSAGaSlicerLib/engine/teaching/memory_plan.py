@@ -43,6 +43,7 @@ class Circumstances:
         rounds: prompts that follow each other at most.
         steps: of the lesson.
         head_steps: of its head start.
+        still_steps: in which the encoder stays, those included.
         rank: of low-rank changes or projections.
     """
 
@@ -55,6 +56,7 @@ class Circumstances:
     rounds: int = 6
     steps: int = 400
     head_steps: int = 100
+    still_steps: int = 100
     rank: int = 4
 
     @property
@@ -75,6 +77,7 @@ def circumstances(config: TeachingConfig, slices: int, device: str) -> Circumsta
         rounds=config.rounds,
         steps=config.steps,
         head_steps=config.head_steps,
+        still_steps=config.still_steps,
         rank=config.rank,
     )
 
