@@ -93,11 +93,10 @@ def kept() -> str:
     """Sizes of what lessons leave."""
     lines = read(RESULTS / "cpu" / "kept.jsonl")
     sizes = [f"`{li['benchmark'].rpartition(' ')[2]}` {li['value'] / 1e6:.0f} MB" for li in lines]
-    return (
-        f"Of a lesson on ViT-B ({lines[0]['reference'] / 1e6:.0f} MB) is kept by {', '.join(sizes)}."
-        if lines
-        else f"What is kept of a lesson was {MISSING}."
-    )
+    if not lines:
+        return f"What is kept of a lesson was {MISSING}."
+    model = f"ViT-B ({lines[0]['reference'] / 1e6:.0f} MB)"
+    return f"Of a lesson on {model} is kept by {', '.join(sizes)}."
 
 
 def large() -> str:
