@@ -5,6 +5,7 @@ from __future__ import annotations
 from lines import RESULTS, read
 
 from page.markdown import MISSING, Line, command, mean, origin, table
+from page.teaching import STRUCTURES
 
 METHODS = ("decoder", "late", "lora", "galore", "adapter", "full")
 ASKED = ("decoder", "late", "lora", "galore", "adapter")
@@ -36,9 +37,10 @@ def most_lessons(lines: list[Line]) -> int:
 def section() -> str:
     """Tables for each length of lessons; what is missing is an empty cell."""
     lines = rows()
-    parts = [command(COMMAND)]
+    parts = []
     for steps in steps_of(lines):
         own = [line for line in lines if line["steps"] == steps]
+        parts.append(command(f"{COMMAND} --steps {steps}"))
         for kind, title in KINDS.items():
             known = [line for line in own if f"{kind} after" in line]
             if known:
@@ -51,8 +53,11 @@ def steps_table(lines: list[Line], kind: str) -> str:
     """Structures and numbers of masks in rows, ways of teaching in columns."""
     methods = [one for one in METHODS if one in ASKED or any(li["method"] == one for li in lines)]
     found = []
-    for structure in sorted({line["structure"] for line in lines}):
+    for structure in sorted({*STRUCTURES, *(line["structure"] for line in lines)}):
         own = [line for line in lines if line["structure"] == structure]
+        if not own:
+            found.append([structure, "", *[MISSING] * len(methods)])
+            continue
         before = [line[f"{kind} before"] for line in own if f"{kind} before" in line]
         base = f"{mean(before):.3f}" if before else "none"
         found.append([structure, "0", *[base] * len(methods)])
