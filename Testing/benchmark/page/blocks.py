@@ -105,11 +105,11 @@ def large() -> str:
     taken = lines["scene and worker above empty processes and the volume"]
     near = volumes.latest("regions")
     told = []
-    for size, words in (("0.12", "an eighth"), ("0.25", "a quarter")):
+    for size, words in (("0.12", "below an eighth"), ("0.25", "from there to a quarter")):
         name = f"box Dice, objects up to {size} of the side"
         if f"{name}, whole" in near:
             whole, close = (near[f"{name}, {way}"]["value"] for way in ("whole", "auto"))
-            told.append(f"from {whole:.2f} to {close:.2f} for boxes below {words} of the side")
+            told.append(f"from {whole:.2f} to {close:.2f} for boxes {words} of the side")
     first = (
         "On slices larger than its input the starter's mean Dice rises "
         f"{', '.join(told)}, when they are looked at from near. "
