@@ -45,7 +45,6 @@ RUNS = (
     Run("import"),
     Run("starter", gpu=True),
     Run("encode", "--rounds 3", gpu=True),
-    Run("encode-mobile_sam", "--family mobile_sam --rounds 3", gpu=True),
     Run("galore", "--rank 4", gpu=True),
     Run("kept"),
     Run("late", "--family starter --steps 4", gpu=True),
