@@ -2,7 +2,8 @@
 
 Each round runs the official path and ours in fresh processes, one after the other, so that the
 peak of memory is each one's own. Random weights from one seed; segment-anything is the package from
-the registry, whose modules run as published.
+the registry, whose modules run as published. For MobileSAM (`--family mobile_sam`) the reference is
+its authors' encoder, from your clone of their repository (`--official PATH`).
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from official_models import with_published_encoder
 from report import report
 from torch.nn import functional
 
@@ -36,10 +38,13 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--family", default="sam_vit_b")
+    parser.add_argument("--official", type=Path, help="a clone of ChaoningZhang/MobileSAM")
     parser.add_argument("--child", choices=["official", "ours"])
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.family == "mobile_sam" and options.official is None:
+        parser.error("mobile_sam is compared with its authors' clone: give --official PATH")
     if options.child:
         child(options)
     else:
@@ -80,6 +85,7 @@ def run(path: str, options: argparse.Namespace, output: Path) -> dict[str, float
     command = [sys.executable, __file__, "--child", path, "--output", str(output)]
     command += ["--family", options.family, "--threads", str(options.threads)]
     command += ["--encodes", str(options.encodes)]
+    command += ["--official", str(options.official)] if options.official else []
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
@@ -93,6 +99,8 @@ def child(options: argparse.Namespace) -> None:
         if "rel_pos" in name or "pos_embed" in name:
             torch.nn.init.normal_(weights, std=0.1)
     pixels = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    if options.child == "official" and options.official:
+        with_published_encoder(model, options.official)
     path = Official(model) if options.child == "official" else Ours(model)
     before = resident()
     encodes = [timed(lambda: path.encode(pixels)) for _ in range(options.encodes)]
