@@ -3,7 +3,7 @@
     python Testing/benchmark/run_all.py                      the CPU set
     python Testing/benchmark/run_all.py --device cuda        the GPU set, by the same scripts
     python Testing/benchmark/run_all.py --only scene worker  some of them
-    python Testing/benchmark/run_all.py --official CLONE     MobileSAM beside its authors' code as well
+    python Testing/benchmark/run_all.py --official CLONE     beside MobileSAM's code as well
 
 What a script prints replaces `results/<device>/<name>.jsonl` as a whole when it has ended well;
 otherwise the file stays as it was. Every line gets the command that printed it. BENCHMARKS.md is
@@ -105,11 +105,16 @@ def measured(run: Run, device: str, clone: Path | None) -> bool:
         # With all that it started itself: a grandchild would keep the pipe open.
         alarm = threading.Timer(TOO_LONG_S, os.killpg, (process.pid, signal.SIGKILL))
         alarm.start()
-        for text in process.stdout or ():
-            print(text, end="", flush=True)
-            if text.startswith("{"):
-                lines.append({**json.loads(text), "command": " ".join(["python", *words])})
-        alarm.cancel()
+        try:
+            for text in process.stdout or ():
+                print(text, end="", flush=True)
+                if text.startswith("{"):
+                    lines.append({**json.loads(text), "command": " ".join(["python", *words])})
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            alarm.cancel()
     if process.returncode != 0 or not lines:
         return False
     folder = RESULTS / device.partition(":")[0]
