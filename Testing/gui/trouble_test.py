@@ -1,6 +1,7 @@
 """What can go wrong while annotating: it is said, and the panel goes on."""
 
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import slicer
@@ -29,6 +30,23 @@ class WorkerTroubleTest(AnnotatingTestCase):
         self.annotator.point("Segment 1", self.ras(20, 20, 3))
         self.wait_for_masks()
         np.testing.assert_array_equal(self.mask(3), disc(20, 20))
+
+    def test_a_full_graphics_card_is_told_and_the_cpu_answers_the_same_prompts(self) -> None:
+        self.logic.annotators._client.use_device("cuda")
+        self.wait_until(lambda: self.ui.modelStateLabel.text == "ready (cuda)")
+        (self.cues / "full-card").touch()
+        with mock.patch.object(self.panel.desk, "say", wraps=self.panel.desk.say) as said:
+            self.ui.pointButton.click()
+            self.click(40, 30, 6)
+            self.click(20, 20, 6)
+            self.wait_until(lambda: self.mask(6)[20, 20] and self.mask(6)[30, 40])
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30) | disc(20, 20))
+        self.assertEqual(len(self.annotator.prompts()), 2)
+        lines = [call.args[0] for call in said.call_args_list]
+        self.assertTrue(any("card is out of memory: the CPU answers" in line for line in lines))
+        self.look()
+        self.assertEqual(self.ui.modelStateLabel.text, "cpu: card full")
+        self.assertIn("prompts are kept", self.ui.modelStateLabel.toolTip)
 
     def test_a_worker_that_dies_once_is_started_again_and_nothing_is_lost(self) -> None:
         (self.cues / "crash-decode").touch()
