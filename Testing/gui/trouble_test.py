@@ -117,6 +117,55 @@ class UnusualDataTest(AnnotatingTestCase):
         self.assertEqual(self.panel.sections.jobs.doing, "")
         self.assertFalse(self.ui.jobWidget.isVisibleTo(self.widget.parent))
 
+    def test_a_segmentation_that_cannot_be_written_says_why_and_keeps_the_prompts(self) -> None:
+        self.open_panel()
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.wait_for_masks()
+        warp = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "a warp")
+        self.segmentation.SetAndObserveTransformNodeID(warp.GetID())
+        self.click(20, 20, 6)
+        self.look()
+        self.assertIn("'CT segmentation'", self.ui.statusLabel.text)
+        self.assertEqual(len(self.logic.annotators.current.prompts()), 1)
+        self.segmentation.SetAndObserveTransformNodeID(None)
+        self.look()
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
+        self.click(20, 20, 6)
+        self.wait_for_masks()
+        self.assertTrue(self.mask(6)[20, 20])
+
+    def test_a_segmentation_from_a_read_only_file_is_annotated_and_the_file_left_alone(
+        self,
+    ) -> None:
+        self.open_panel()
+        path = Path(self.folder.name) / "read only.seg.nrrd"
+        writer = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+        writer.SetFileName(str(path))
+        self.assertTrue(writer.WriteData(self.segmentation))
+        self.segmentation.SetAndObserveStorageNodeID(writer.GetID())
+        path.chmod(0o444)
+        before = path.read_bytes()
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.wait_for_masks()
+        self.look()
+        self.ui.confirmButton.click()
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
+        self.assertEqual(len(self.logic.annotators.current.confirmed()), 1)
+        self.assertEqual(path.read_bytes(), before)
+
+    def test_where_embeddings_cannot_be_kept_it_says_so_and_masks_come_all_the_same(self) -> None:
+        (Path(self.folder.name) / "cache").touch()
+        with mock.patch.object(self.panel.desk, "say", wraps=self.panel.desk.say) as said:
+            self.open_panel()
+            self.ui.pointButton.click()
+            self.click(40, 30, 6)
+            self.wait_for_masks()
+            lines = said.call_args_list
+            self.wait_until(lambda: any("kept in memory" in call.args[0] for call in lines))
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
+
 
 class PropagatingTest(AnnotatingTestCase):
     def setUp(self) -> None:
