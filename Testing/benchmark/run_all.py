@@ -24,7 +24,7 @@ from pathlib import Path
 from lines import RESULTS, Line, replace
 
 HERE = Path(__file__).resolve().parent
-TOO_LONG_S = 300
+TOO_LONG_S = 400
 
 
 @dataclass(frozen=True)
