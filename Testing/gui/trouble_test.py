@@ -205,6 +205,7 @@ class PropagatingTest(AnnotatingTestCase):
         self.ui.propagateBothButton.click()
         self.assertTrue(self.ui.jobWidget.isVisibleTo(self.widget.parent))
         self.assertIn("under way", self.ui.propagateBackButton.toolTip)
+        self.assertIn("Propagating: ", self.ui.statusLabel.text)
         self.ui.stopButton.click()
         self.look()
         self.assertEqual(self.panel.sections.jobs.doing, "")
