@@ -14,7 +14,7 @@ SHOTS = (1, 3, 5, 10, 15, 20)
 KEY = ("structure", "seed", "shots", "method", "steps")
 COMMAND = (
     "python Testing/benchmark/accuracy_methods.py --data DATA "
-    "--steps 120 --methods decoder late lora galore adapter --shots 1 3 5 10 15 20"
+    "--methods decoder late lora galore adapter --shots 1 3 5 10 15 20"
 )
 
 
