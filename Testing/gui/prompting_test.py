@@ -142,7 +142,7 @@ class PromptingTest(AnnotatingTestCase):
         self.wait_for_masks()
         self.ui.confirmButton.click()
         self.assertEqual([(p.axis, p.index) for p in annotator.confirmed()], [("k", 6)])
-        self.assertEqual(self.ui.confirmButton.text, "Unc&onfirm slice k 6")
+        self.assertEqual(self.ui.confirmButton.text, "Unc&onfirm k 6")
         self.click(20, 20, 6)
         self.wait_for_masks()
         self.assertEqual(annotator.confirmed(), ())
