@@ -144,6 +144,7 @@ def test_opening_the_panel_is_quick_and_does_not_import_torch(checkout: Path) ->
     code = (
         "import sys, time; from harness.desktop import Desktop; desktop = Desktop()\n"
         "begin = time.process_time(); desktop.select_module('MedSAGaSlicer')\n"
+        "assert 'scipy' not in sys.modules\n"
         "print('torch' in sys.modules, time.process_time() - begin); desktop.close()"
     )
     path = os.pathsep.join(str(checkout / name) for name in ("Testing", "MedSAGaSlicer"))
