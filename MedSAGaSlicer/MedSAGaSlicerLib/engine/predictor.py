@@ -23,6 +23,7 @@ from MedSAGaSlicerLib.engine.devices import choose_device
 from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel
 from MedSAGaSlicerLib.engine.mask_prompt import mask_logits
+from MedSAGaSlicerLib.engine.neighbours import check_shown, plane_size
 from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
 from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_mask
 from MedSAGaSlicerLib.errors import InputError
@@ -51,6 +52,9 @@ class Predictor:
 
     `encode` and `predict` keep no state: they may be called from different threads.
     """
+
+    depth: int = 1
+    """How many slices it is shown at a time, see `engine.neighbours`."""
 
     def __init__(self, model: SamModel, device: str | torch.device = "cpu") -> None:
         """Take over a model: it moves to the device, in evaluation mode, with fused attention.
@@ -103,7 +107,7 @@ class Predictor:
         Args:
             slices: uint8, (rows, columns) or (rows, columns, 3) in RGB order, normalised to the
                 full range of grey levels (`engine.intensity`). Values that are not finite have no
-                place here: the normalisation replaces them.
+                place here: the normalisation replaces them. Stacks if the `depth` is above 1.
 
         Returns:
             Embeddings with float32 features (channels, h, w).
@@ -113,12 +117,14 @@ class Predictor:
         """
         if not slices:
             return []
+        for pixels in slices:
+            check_shown(pixels, self.depth)
         images = torch.stack([self._rules.prepare(pixels)[0] for pixels in slices])
         with torch.inference_mode():
             features = self.model.image_encoder(images.to(self.device)).float().cpu().numpy()
         # Copies: a view would keep the whole batch alive, and in the encoder's own memory order.
         return [
-            Embedding(features[at].copy("C"), (pixels.shape[0], pixels.shape[1]), self.encoder_key)
+            Embedding(features[at].copy("C"), plane_size(pixels), self.encoder_key)
             for at, pixels in enumerate(slices)
         ]
 

@@ -11,6 +11,8 @@ from MedSAGaSlicerLib.errors import InputError
 AUTO: Final = "auto"
 METHODS: Final = ("decoder", "late", "lora", "adapter", "galore", "full")
 """The ways of teaching that can be asked for, besides `auto`."""
+DEEP: Final = "adapter"
+"""The one of them whose encoder can look at neighbouring slices."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class TeachingConfig:
         encoder_rate: the encoder's peak rate relative to `learning_rate`; 0: as suits the method.
         rank: of methods that change matrices by ones of low rank; 0: as suits the method.
         last_blocks: of the encoder, which the method `late` teaches; 0: a quarter of them.
+        depth: slices that the encoder looks at together, the one meant in the middle of its
+            neighbours; an odd number, 1: that slice alone. More are for the method `adapter`.
     """
 
     method: str = AUTO
@@ -62,6 +66,7 @@ class TeachingConfig:
     encoder_rate: float = 0.0
     rank: int = 0
     last_blocks: int = 0
+    depth: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what makes no lesson.
@@ -91,6 +96,10 @@ class TeachingConfig:
             self._refuse("head_start", "from 0, below 1")
         if self.weight_decay < 0:
             self._refuse("weight_decay", "0 or more")
+        if self.depth < 1 or self.depth % 2 == 0:
+            self._refuse("depth", "an odd number of slices")
+        if self.depth > 1 and self.method != DEEP:
+            self._refuse("depth", f"1, unless the method is {DEEP}")
 
     def _refuse(self, name: str, allowed: str) -> None:
         msg = f"The setting {name} of a lesson is {getattr(self, name)!r}; it must be {allowed}."

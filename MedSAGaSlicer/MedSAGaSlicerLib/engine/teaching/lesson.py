@@ -35,6 +35,7 @@ class Lesson:
         batch: int,
         seed: int,
         fresh: SampleMaker | None = None,
+        depth: int = 1,
     ) -> None:
         """Nothing is embedded yet: that is for `prepare`.
 
@@ -44,6 +45,7 @@ class Lesson:
             batch: objects per step.
             seed: of the order, and of the views that are not made beforehand.
             fresh: makes samples of new views for each step's batch, if that is wanted.
+            depth: slices that the encoder looks at together.
         """
         self._fresh = fresh
         self._parts = parts_of(examples)
@@ -51,6 +53,7 @@ class Lesson:
         self._views = views
         self._batch = batch
         self._seed = seed
+        self._depth = depth
         self._pairs = [(n, name) for n, e in enumerate(self._examples) for name in e.masks]
         self._samples: list[list[Sample]] = [[] for _ in self._examples]
 
@@ -65,7 +68,7 @@ class Lesson:
         done = 0
         for view in range(self._views):
             for number, example in enumerate(self._examples):
-                sample = maker(self._parts[number], make_view(example, view))
+                sample = maker(self._parts[number], make_view(example, view, self._depth))
                 method.prepare(sample)
                 self._samples[number].append(sample)
                 done += 1
@@ -91,7 +94,7 @@ class Lesson:
             pick = np.random.default_rng([self._seed, stream, 1, place])
             if mirrored and self._fresh is not None:
                 view = 0 if pick.random() < _AS_IT_IS else int(pick.integers(1, _VIEWS))
-                drawn = make_view(self._examples[number], view)
+                drawn = make_view(self._examples[number], view, self._depth)
                 samples.append(self._fresh(self._parts[number], drawn))
             else:
                 views = [view for view in self._samples[number] if mirrored or not view.mirrored]

@@ -146,6 +146,7 @@ class _Run:
             self.config.batch,
             self.config.seed,
             SampleMaker(base.model) if self._method.fresh_views else None,
+            self.config.depth,
         )
         self._name = lesson_name(self.config, examples, self.held_out, self.fingerprint)
         self._updating = False
