@@ -1,4 +1,4 @@
-"""Memory that teaching ViT-B takes at 1024 pixels, batch 1: methods as published, and ours.
+"""Memory that teaching takes at a model's own input size, batch 1: as published, and ours.
 
 Every method runs in a process of its own, two updates long, since the moments of the first lie
 beside the activations of the second. What counts is the peak above the weights: of the process on
@@ -10,9 +10,14 @@ the CPU, of torch's allocator on CUDA. As published means segment-anything's mod
     galore-published   every weight learns, galore-torch's AdamW and projector, rank 4 on the
                        encoder's linear layers (its only release cannot project convolutions)
 
-`galore`, `lora`, `full`, `late` and `decoder` are the product's methods, learned prompts included.
-The same precision, prompt and loss for all; memory is given back to the system by all alike
-(`--malloc`). Results are appended to a file, and what it has already is not measured again.
+`ours-inference` is the product's predictor, `galore`, `lora`, `full`, `late`, `adapter` and
+`decoder` its methods, learned prompts included, with what the planner predicts for the same. The
+floor is what is still held when the updates are over. The same precision, prompt and loss for all;
+memory is given back to the system by all alike (`--malloc`). Results are appended to a file, and
+what it has already is not measured again. ViT-B takes long; the other models are quick:
+
+    memory_methods.py --output FILE
+    memory_methods.py --family starter lite_medsam sam_med2d_b mobile_sam --output FILE
 """
 
 import argparse
@@ -28,23 +33,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from memory_published import PUBLISHED, published
 from report import commit, machine, versions
-from torch import Tensor, nn
 
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
-from MedSAGaSlicerLib.engine.families import SamModel, build
+from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel, build
 from MedSAGaSlicerLib.engine.predictor import Predictor
-from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
-from MedSAGaSlicerLib.engine.teaching.galore_package import galore_adamw
-from MedSAGaSlicerLib.engine.teaching.losses import mask_loss
+from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.engine.teaching.config import METHODS, TeachingConfig
+from MedSAGaSlicerLib.engine.teaching.memory_plan import circumstances, plan_memory
 from MedSAGaSlicerLib.engine.teaching.method import Method
+from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
 from MedSAGaSlicerLib.engine.teaching.planning import make_method, settled
 from MedSAGaSlicerLib.engine.teaching.rounds import Rounds
 from MedSAGaSlicerLib.engine.teaching.samples import SampleMaker
 from MedSAGaSlicerLib.engine.teaching.views import View
 
-PUBLISHED = ("inference", "full-published", "lora-published", "galore-published")
-OURS = ("galore", "lora", "full", "late", "decoder")
+OURS = ("ours-inference", *METHODS)
 MALLOC = {
     "system": {},
     "trimmed": {
@@ -53,15 +58,15 @@ MALLOC = {
         "MALLOC_TRIM_THRESHOLD_": "131072",
     },
 }
-RANK = 4
+EVERY = (*PUBLISHED, *OURS)
 GIB = 2**30
 TARGETS = (("lora-published", 0.34), ("inference", 1.15))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--methods", nargs="+", default=[*PUBLISHED, *OURS[:2]])
-    parser.add_argument("--family", default="sam_vit_b")
+    parser.add_argument("--methods", nargs="+", choices=("all", *EVERY), default=["all"])
+    parser.add_argument("--family", nargs="+", default=["sam_vit_b"], choices=FAMILIES)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--half", action="store_true", help="autocast, on CUDA only")
     parser.add_argument("--steps", type=int, default=2)
@@ -72,17 +77,31 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.child:
+        options.family = options.family[0]
         print(json.dumps(measured(options.child, options)))
         return
+    for family in options.family:
+        measure_family(argparse.Namespace(**{**vars(options), "family": family}))
+
+
+def measure_family(options: argparse.Namespace) -> None:
+    """What is not known yet of one model, and how ours stands to what was published."""
     lines = known(options)
-    for method in options.methods:
-        if method not in lines:
+    wanted = EVERY if "all" in options.methods else options.methods
+    for method in wanted:
+        if method not in lines and possible(method, options.family):
             lines[method] = measured_apart(method, options)
             if options.output:
                 with options.output.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(lines[method]) + "\n")
-        print(json.dumps(lines[method]), flush=True)
+        if method in lines:
+            print(json.dumps(lines[method]), flush=True)
     compare(lines)
+
+
+def possible(method: str, family: str) -> bool:
+    """SAMed's change is one of plain transformers alone."""
+    return method != "lora-published" or family not in ("mobile_sam", "lite_medsam")
 
 
 def setting(options: argparse.Namespace) -> dict[str, object]:
@@ -154,7 +173,26 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
         begin = time.perf_counter()
         step()
         seconds.append(round(time.perf_counter() - begin, 2))
-    return {"peak": peak(device) - start, "weights": start, "seconds": seconds}
+    most = peak(device) - start
+    gc.collect()
+    found: dict[str, object] = {"peak": most, "side": side, "seconds": seconds}
+    floor = round((held(device) - start) / GIB, 3)
+    plan = {"planned": round(planned(name, options) / GIB, 3)} if name in METHODS else {}
+    return {**found, "weights": weight_bytes(options.family), "floor": floor, **plan}
+
+
+def weight_bytes(family: str) -> int:
+    """What the model itself takes."""
+    cost = cost_of(family)
+    return 4 * (cost.encoder_parameters + cost.decoder_parameters)
+
+
+def planned(method: str, options: argparse.Namespace) -> int:
+    """What the planner predicts above the model's weights, of one slice and no cache."""
+    model = build(options.family, "meta")
+    config = settled(replace(TeachingConfig(), method=method, batch=1, views=1, guesses=1), model)
+    plan = plan_memory(cost_of(options.family), method, circumstances(config, 1, options.device))
+    return plan.total - plan.process - plan.cached - weight_bytes(options.family)
 
 
 def held(device: torch.device) -> int:
@@ -183,86 +221,15 @@ def peak(device: torch.device) -> int:
     raise AssertionError
 
 
-class LowRank(nn.Module):
-    """A projection to q, k, v with low-rank changes of q and v beside it, as SAMed computes it."""
-
-    def __init__(self, whole: nn.Linear) -> None:
-        super().__init__()
-        self.whole, size = whole, whole.in_features
-        self.down = nn.ModuleList(nn.Linear(size, RANK, bias=False) for _ in range(2))
-        self.up = nn.ModuleList(nn.Linear(RANK, size, bias=False) for _ in range(2))
-        for up in self.up:
-            nn.init.zeros_(up.weight)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        qkv = self.whole(tokens)
-        size = tokens.shape[-1]
-        qkv[..., :size] += self.up[0](self.down[0](tokens))
-        qkv[..., -size:] += self.up[1](self.down[1](tokens))
-        return qkv
-
-
-def published(
-    name: str, model: SamModel, pixels: np.ndarray, options: argparse.Namespace
-) -> Callable[[], None]:
-    """One update with segment-anything's modules."""
-    device = torch.device(options.device)
-    model.requires_grad_(name in ("full-published", "galore-published"))
-    if name == "lora-published":
-        for block in model.image_encoder.blocks:
-            block.attn.qkv = LowRank(block.attn.qkv).to(device)
-        model.prompt_encoder.requires_grad_(True)
-        model.mask_decoder.requires_grad_(True)
-    optimizer = None if name == "inference" else optimizer_of(name, model)
-    image = torch.from_numpy(np.stack([pixels] * 3)).float()[None].to(device) / 64 - 2
-    side = model.logits_size
-    target = torch.zeros(1, 1, side, side, device=device)
-    target[..., side // 4 : side // 2, side // 4 : side // 2] = 1
-
-    def step() -> None:
-        with (
-            torch.set_grad_enabled(optimizer is not None),
-            torch.autocast(device.type, torch.float16, enabled=options.half),
-        ):
-            points = torch.tensor([[[300.0, 300.0]]]), torch.tensor([[1]])
-            sparse, dense = model.prompt_encoder(
-                points=tuple(part.to(device) for part in points), boxes=None, masks=None
-            )
-            logits, _ = model.mask_decoder(
-                image_embeddings=model.image_encoder(image),
-                image_pe=model.prompt_encoder.get_dense_pe(),
-                sparse_prompt_embeddings=sparse,
-                dense_prompt_embeddings=dense,
-                multimask_output=True,
-            )
-        if optimizer is not None:
-            mask_loss(logits.float(), target, torch.ones_like(target)).mean().backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-
-    return step
-
-
-def optimizer_of(name: str, model: SamModel) -> torch.optim.Optimizer:
-    """AdamW, or galore-torch's with the encoder's linear layers in its projected group."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if name != "galore-published":
-        return torch.optim.AdamW(trained, lr=1e-5)
-    layers = [m for m in model.image_encoder.modules() if isinstance(m, nn.Linear)]
-    matrices = [layer.weight for layer in layers]
-    chosen = {id(matrix) for matrix in matrices}
-    others = [parameter for parameter in trained if id(parameter) not in chosen]
-    projected = {"rank": RANK, "update_proj_gap": 200, "scale": 0.25, "proj_type": "std"}
-    groups = [{"params": others}, {"params": matrices, **projected}]
-    optimizer: torch.optim.Optimizer = galore_adamw()(groups, lr=1e-5, no_deprecation_warning=True)
-    return optimizer
-
-
 def ours(
     name: str, model: SamModel, pixels: np.ndarray, options: argparse.Namespace
 ) -> Callable[[], None]:
     """One update as a lesson makes it: a click and a correction."""
     base = Predictor(model, options.device)
+    if name == "ours-inference":
+        predictor = Predictor(model, options.device)
+        click = Prompts(((100.0, 100.0),), (True,))
+        return lambda: predictor.predict(predictor.encode(pixels), click)
     config = settled(replace(TeachingConfig(), method=name, head_start=0.0), model)
     method: Method = make_method(config, base, ("block",), EmbeddingCache(None), 1)
     if not options.half:

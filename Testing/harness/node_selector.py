@@ -5,7 +5,7 @@ from typing import Any
 import slicer
 import vtk
 from harness.listening import Listening
-from PySide6.QtCore import Property, Signal
+from PySide6.QtCore import Property, QObject, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
 SETTINGS: dict[str, Any] = {
@@ -36,6 +36,24 @@ def _setting(name: str) -> Property:
     return Property(kind, read, write)
 
 
+class qMRMLSortFilterProxyModel(QObject):
+    """Which nodes are left out, as far as that is asked for."""
+
+    def __init__(self, changed: Any, parent: QObject) -> None:
+        super().__init__(parent)
+        self._hidden: list[str] = []
+        self._changed = changed
+
+    def _read_hidden(self) -> list[str]:
+        return self._hidden
+
+    def _hide(self, identifiers: list[str]) -> None:
+        self._hidden = list(identifiers)
+        self._changed()
+
+    hiddenNodeIDs = Property("QStringList", _read_hidden, _hide)
+
+
 class qMRMLNodeComboBox(QWidget):
     """Chooses a node of certain classes; an entry at the end makes a new one.
 
@@ -43,7 +61,6 @@ class qMRMLNodeComboBox(QWidget):
     more, and names follow the nodes'.
     """
 
-    currentNodeChanged = Signal(object)
     currentNodeIDChanged = Signal(str)
     nodeAddedByUser = Signal(object)
 
@@ -70,6 +87,7 @@ class qMRMLNodeComboBox(QWidget):
         self._scene_listening, self._node_listening = Listening(), Listening()
         self._settings = dict(SETTINGS)
         self._current = ""
+        self._filter = qMRMLSortFilterProxyModel(self._fill, self)
 
     def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
         self._scene_listening.stop()
@@ -84,6 +102,9 @@ class qMRMLNodeComboBox(QWidget):
             ):
                 self._scene_listening.to(scene, event, self._fill)
         self._fill()
+
+    def sortFilterProxyModel(self) -> qMRMLSortFilterProxyModel:
+        return self._filter
 
     def mrmlScene(self) -> slicer.vtkMRMLScene | None:
         return self._scene
@@ -102,7 +123,6 @@ class qMRMLNodeComboBox(QWidget):
         self._current = identifier
         self._box.setCurrentIndex(self._box.findData(identifier))
         if changed:
-            self.currentNodeChanged.emit(self.currentNode())
             self.currentNodeIDChanged.emit(identifier)
 
     def _current_id(self) -> str:
@@ -124,6 +144,8 @@ class qMRMLNodeComboBox(QWidget):
 
     def _fits(self, node: slicer.vtkMRMLNode) -> bool:
         if node.GetHideFromEditors() and not self.showHidden:
+            return False
+        if node.GetID() in self._filter.hiddenNodeIDs:
             return False
         if self.showChildNodeTypes:
             return any(node.IsA(kind) for kind in self.nodeTypes)

@@ -24,7 +24,6 @@ SIGNALS = {
     "ctkCollapsibleButton": {"contentsCollapsed": "bool"},
     "qMRMLWidget": {"mrmlSceneChanged": "vtkMRMLScene*"},
     "qMRMLNodeComboBox": {
-        "currentNodeChanged": "vtkMRMLNode*",
         "currentNodeIDChanged": "QString",
         "nodeAddedByUser": "vtkMRMLNode*",
     },
@@ -38,7 +37,11 @@ SIGNALS = {
         "currentSegmentChanged": "QString",
     },
 }
-"""Name and argument of each signal that the stand-ins have, as declared in C++."""
+"""Name and argument of each signal that the stand-ins have, as declared in C++.
+
+Without those that C++ declares in two forms, as ``currentNodeChanged`` of the selector of nodes:
+PythonQt takes either of them when it is named without its arguments.
+"""
 
 SLOTS = {
     "qMRMLNodeComboBox": {"setMRMLScene": "vtkMRMLScene*"},

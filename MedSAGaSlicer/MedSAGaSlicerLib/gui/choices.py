@@ -28,8 +28,9 @@ class Choices:
         self.ui = ui
         self._changed, self._model_chosen = changed, model_chosen
         self._parameters: ParameterNode | None = None
-        self.ui.volumeSelector.currentNodeChanged.connect(self.onVolume)
-        self.ui.segmentationSelector.currentNodeChanged.connect(self.onSegmentation)
+        # Of currentNodeChanged there are two, which PythonQt cannot tell apart by name.
+        self.ui.volumeSelector.currentNodeIDChanged.connect(self.onVolume)
+        self.ui.segmentationSelector.currentNodeIDChanged.connect(self.onSegmentation)
         self.ui.segmentSelector.currentSegmentChanged.connect(self.onSegment)
         self.ui.addSegmentButton.clicked.connect(self.onAddSegment)
         self.ui.modelSelector.textActivated.connect(self.onModel)
@@ -61,17 +62,19 @@ class Choices:
         """Show which model is used."""
         self.ui.modelSelector.setCurrentIndex(self.ui.modelSelector.findText(name))
 
-    def onVolume(self, volume: slicer.vtkMRMLVolumeNode | None) -> None:
+    def onVolume(self, _node_id: str = "") -> None:
         """Another volume was chosen: show it, too."""
         if self._parameters is not None:
+            volume = self.ui.volumeSelector.currentNode()
             self._parameters.volume = volume
             if volume is not None:
                 _show(volume)
             self._changed()
 
-    def onSegmentation(self, segmentation: slicer.vtkMRMLSegmentationNode | None) -> None:
+    def onSegmentation(self, _node_id: str = "") -> None:
         """Another segmentation was chosen."""
         if self._parameters is not None:
+            segmentation = self.ui.segmentationSelector.currentNode()
             self._parameters.segmentation = segmentation
             self.ui.segmentSelector.setCurrentNode(segmentation)
             self._changed()

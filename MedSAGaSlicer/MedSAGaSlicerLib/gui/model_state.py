@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
-from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.gui import wording
 from MedSAGaSlicerLib.scene.events import Problem
 from MedSAGaSlicerLib.worker.events import Died, Ready
@@ -20,10 +18,6 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.scene.slices import SlicePosition
 
 
-_PLAN_S: Final = 1.0
-"""What the model is shown is said anew this often: it changes with the slice and the ROI."""
-
-
 class ModelState:
     """Remembers what the worker said of its model."""
 
@@ -31,8 +25,6 @@ class ModelState:
         """Nothing is known yet."""
         self.ui, self._annotators = ui, annotators
         self.device = self.trouble = ""
-        self._planned_for: tuple[object, str] | None = None
-        self._plan_again = 0.0
 
     def forget(self) -> None:
         """Another model, or another worker."""
@@ -52,20 +44,8 @@ class ModelState:
         return True
 
     def show(self) -> None:
-        """Say it beside the model's name, and below what the model is shown of the slices."""
+        """Say it beside the model's name."""
         self.ui.modelStateLabel.setText(self._text())
-        annotator, now = self._annotators.current, time.monotonic()
-        if (annotator, self.device) == self._planned_for and now < self._plan_again:
-            return
-        self._planned_for, self._plan_again = (annotator, self.device), now + _PLAN_S
-        plan = ""
-        if annotator is not None and self.device:
-            try:
-                plan = annotator.region_plan
-            except InputError as error:
-                plan = str(error)
-        self.ui.regionLabel.setText(plan)
-        self.ui.regionLabel.setVisible(bool(plan))
 
     def under_way(self, position: SlicePosition | None) -> str:
         """That the slice that is looked at is being embedded, "" if it is not."""

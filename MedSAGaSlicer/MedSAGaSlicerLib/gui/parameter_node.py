@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from MedSAGaSlicerLib.engine.regions.choice import AUTO
+
 if TYPE_CHECKING:
     import slicer
 
@@ -11,6 +13,8 @@ _VOLUME: Final = "volume"
 _SEGMENTATION: Final = "segmentation"
 _SEGMENT: Final = "segment"
 _AUTO_PREDICT: Final = "autoPredict"
+_REGION: Final = "region"
+_ROI: Final = "roi"
 
 
 class ParameterNode:
@@ -69,6 +73,24 @@ class ParameterNode:
     @autoPredict.setter
     def autoPredict(self, on: bool) -> None:
         self.node.SetParameter(_AUTO_PREDICT, "on" if on else "off")
+
+    @property
+    def region(self) -> str:
+        """What of its slices the model looks at: "auto", "whole", or "roi", "auto" at first."""
+        return str(self.node.GetParameter(_REGION) or AUTO)
+
+    @region.setter
+    def region(self, kind: str) -> None:
+        self.node.SetParameter(_REGION, kind)
+
+    @property
+    def roi(self) -> slicer.vtkMRMLMarkupsROINode | None:
+        """The region of interest chosen last, None if none ever was or it is gone."""
+        return self.node.GetNodeReference(_ROI)
+
+    @roi.setter
+    def roi(self, node: slicer.vtkMRMLMarkupsROINode | None) -> None:
+        self._refer(_ROI, node)
 
     def _refer(self, role: str, node: slicer.vtkMRMLNode | None) -> None:
         self.node.SetNodeReferenceID(role, None if node is None else node.GetID())

@@ -12,6 +12,7 @@ from MedSAGaSlicerLib.gui.finish_section import FinishSection
 from MedSAGaSlicerLib.gui.installer import Installer
 from MedSAGaSlicerLib.gui.job_row import JobRow
 from MedSAGaSlicerLib.gui.models_section import ModelsSection
+from MedSAGaSlicerLib.gui.region_section import RegionSection
 from MedSAGaSlicerLib.gui.shortcuts import Shortcuts
 from MedSAGaSlicerLib.gui.slices_section import SlicesSection
 from MedSAGaSlicerLib.gui.storage_section import StorageSection
@@ -79,6 +80,7 @@ class Sections:
         self.storage = StorageSection(ui, desk, controls, restarted, self._is_teaching)
         self.installer = Installer(ui, desk, self._on_installed)
         self._refreshed = refreshed
+        self._region = RegionSection(ui, desk, controls)
         self._slices = SlicesSection(ui, desk, controls, self.jobs)
         self._finish = FinishSection(ui, desk, controls, self.jobs)
         self.shortcuts = Shortcuts(ui)
@@ -138,6 +140,7 @@ class Sections:
 
     def show(self, situation: Situation) -> None:
         """Show how things stand."""
+        self._region.show(situation)
         self._slices.show(situation)
         self.teaching.show(situation)
         self._finish.show(situation)

@@ -13,7 +13,7 @@ from MedSAGaSlicerLib.scene.volumes import array_of, matrix_of, voxel_of
 
 if TYPE_CHECKING:
     import slicer
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from MedSAGaSlicerLib.engine.prompts import Box
     from MedSAGaSlicerLib.scene.volumes import Grid
@@ -123,20 +123,28 @@ def put_box(
     node: slicer.vtkMRMLMarkupsROINode, grid: Grid, position: SlicePosition, box: Box
 ) -> None:
     """Make a ROI cover the voxels of a box: one slice thick, along the volume's axes."""
+    extent = np.ones(3)
+    extent[list(position.in_plane)] = box[2] - box[0] + 1, box[3] - box[1] + 1
+    centre = from_plane(position, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    lay_along(node, grid, centre, extent)
+
+
+def lay_along(
+    node: slicer.vtkMRMLMarkupsROINode, grid: Grid, centre_ijk: ArrayLike, extent: ArrayLike
+) -> None:
+    """Lay a ROI along the volume's axes: about a centre, so many voxels wide along i, j, k."""
     directions = grid.ijk_to_ras[:3, :3] / np.linalg.norm(grid.ijk_to_ras[:3, :3], axis=0)
     if np.linalg.det(directions) < 0:
         # A box looks the same from either end of an axis, but a mirrored ROI does not work.
         directions[:, 2] *= -1
-    extent = np.ones(3)
-    extent[list(position.in_plane)] = box[2] - box[0] + 1, box[3] - box[1] + 1
-    centre = from_plane(position, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    centre, widths = grid.to_ras(centre_ijk), np.asarray(extent) * grid.geometry.spacing_mm
     object_to_node = np.eye(4)
     object_to_node[:3, :3] = directions
-    object_to_node[:3, 3] = grid.to_ras(centre)
+    object_to_node[:3, 3] = centre
     was_modifying = node.StartModify()
     node.SetAndObserveObjectToNodeMatrix(matrix_of(object_to_node))
-    node.SetSize(*(float(x) for x in extent * grid.geometry.spacing_mm))
-    node.SetCenterWorld(*(float(x) for x in grid.to_ras(centre)))
+    node.SetSize(*(float(x) for x in widths))
+    node.SetCenterWorld(*(float(x) for x in centre))
     node.EndModify(was_modifying)
 
 

@@ -9,6 +9,7 @@ import vtk
 
 from MedSAGaSlicerLib.engine.regions.choice import AUTO, WHOLE, RegionChoice
 from MedSAGaSlicerLib.errors import InputError
+from MedSAGaSlicerLib.scene.prompt_markups import SEGMENT_ATTRIBUTE, lay_along
 from MedSAGaSlicerLib.scene.volumes import array_of, grid_of
 
 if TYPE_CHECKING:
@@ -91,6 +92,35 @@ def region_of(roi: slicer.vtkMRMLMarkupsROINode, grid: Grid) -> RegionChoice:
         raise InputError(msg)
     i, j, k = ((int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
     return RegionChoice.of((i, j, k))
+
+
+def is_blank(roi: slicer.vtkMRMLMarkupsROINode) -> bool:
+    """Whether a ROI is nowhere yet, as a new one is."""
+    return not any(roi.GetSize())
+
+
+def fit_region(roi: slicer.vtkMRMLMarkupsROINode, volume: slicer.vtkMRMLVolumeNode) -> None:
+    """Lay a ROI about all voxels of a volume, with handles to make it smaller and none to turn it.
+
+    Raises:
+        InputError: the volume has no voxels, or none that lie straight.
+    """
+    grid = grid_of(volume)
+    if roi.GetDisplayNode() is None:
+        roi.CreateDefaultDisplayNodes()
+    display = roi.GetDisplayNode()
+    display.SetFillVisibility(False)
+    display.SetHandlesInteractive(True)
+    display.SetRotationHandleVisibility(False)
+    count = np.array(grid.shape_ijk)
+    lay_along(roi, grid, (count - 1) / 2, count)
+
+
+def prompt_boxes(scene: slicer.vtkMRMLScene) -> tuple[slicer.vtkMRMLMarkupsROINode, ...]:
+    """The ROIs of a scene that are prompts, and so no regions."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLMarkupsROINode")
+    rois = (scene.GetNthNodeByClass(n, "vtkMRMLMarkupsROINode") for n in range(count))
+    return tuple(roi for roi in rois if roi.GetAttribute(SEGMENT_ATTRIBUTE))
 
 
 def _check_straight(
