@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from lessons import QUICK, deep_example, discs, finished, teach, tiny_predictor
-from many_volumes import run, write_case
 from stage import SAFETY_S, Stage, only
 
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
@@ -21,12 +20,12 @@ from MedSAGaSlicerLib.engine.predictor import Predictor
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.regions.looking import looking
-from MedSAGaSlicerLib.engine.teaching import adapters
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import read_description
 from MedSAGaSlicerLib.engine.teaching.adapters import load_adapter
-from MedSAGaSlicerLib.engine.teaching.block_adapters import is_adapter
+from MedSAGaSlicerLib.engine.teaching.block_adapters import add_encoder_adapters, is_adapter
 from MedSAGaSlicerLib.engine.teaching.careful import teach as teach_carefully
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
+from MedSAGaSlicerLib.engine.teaching.depth_branch import add_depth_branches
 from MedSAGaSlicerLib.engine.teaching.events import Planned, Progress, Started
 from MedSAGaSlicerLib.engine.teaching.loop import train
 from MedSAGaSlicerLib.engine.teaching.memory_plan import (
@@ -35,6 +34,7 @@ from MedSAGaSlicerLib.engine.teaching.memory_plan import (
     trained_parameters,
 )
 from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
+from MedSAGaSlicerLib.engine.teaching.shared_copy import shared_copy
 from MedSAGaSlicerLib.engine.teaching.time_plan import Speed, plan_time
 from MedSAGaSlicerLib.engine.weight_files import read_tensors
 from MedSAGaSlicerLib.errors import InputError
@@ -158,11 +158,11 @@ class TestLesson:
 
 
 class TestPlan:
-    def test_what_it_trains_is_counted(self, taught: Path, tmp_path: Path) -> None:
-        from MedSAGaSlicerLib.engine.teaching.adapter_method import _with_networks
-
+    def test_what_it_trains_is_counted(self) -> None:
         for family in ("starter", "sam_vit_b", "mobile_sam"):
-            encoder = _with_networks(build(family, "meta").image_encoder, 3, 0)
+            encoder = shared_copy(build(family, "meta").image_encoder)
+            add_depth_branches(encoder, 3, 0)
+            add_encoder_adapters(encoder, 0)
             expected = sum(p.numel() for n, p in encoder.named_parameters() if is_adapter(n))
             trained, _ = trained_parameters(cost_of(family), "adapter", 4, 3)
             assert trained == pytest.approx(expected, rel=0.06)
@@ -233,67 +233,6 @@ class TestInUse:
             failed = only(client.wait(asked, timeout_s=SAFETY_S), Failed)
             assert failed.kind == "input"
             assert "looks at" in failed.message
-
-
-class TestCommandLine:
-    @pytest.fixture(autouse=True)
-    def base(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(adapters, "load_predictor", lambda *_: tiny_predictor())
-
-    def given(self, tmp_path: Path) -> list[Any]:
-        for number, name in enumerate(("anna", "ben", "cleo")):
-            write_case(tmp_path, name, number)
-        return ["--images", tmp_path / "images", "--labels", tmp_path / "labels", "--label", 3]
-
-    def test_it_teaches_measures_segments_and_finishes(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        shapes = []
-        encode = adapters.TaughtPredictor.encode
-
-        def noted(self: Predictor, pixels: np.ndarray) -> Any:
-            shapes.append(pixels.shape)
-            return encode(self, pixels)
-
-        monkeypatch.setattr(adapters.TaughtPredictor, "encode", noted)
-        given, adapter = self.given(tmp_path), tmp_path / "adapter"
-        more = ["--method", "adapter", "--depth", 3, "--steps", 4, "--shots", 9, "--empty", 2]
-        assert run("teach", *given, *more, "--output", adapter) == 0
-        assert json.loads((adapter / "report.json").read_text())["depth"] == 3
-        for kind in ("box", "none"):
-            more = ["--prompts", kind, "--report", tmp_path / "r.json", "--allow-seen"]
-            assert run("evaluate", *given, *more, "--adapter", adapter) == 0
-        prompts = tmp_path / "p.json"
-        spot = {"axis": "k", "index": 2, "points": [{"at": [18, 14], "positive": True}]}
-        for name in ("label 3", "of the base"):
-            segments = [{"name": name, "prompts": [spot]}]
-            prompts.write_text(json.dumps({"format": 1, "segments": segments}))
-            for propagate in ([], ["--propagate"]):
-                command = ["segment", tmp_path / "images" / "anna.nii.gz", "--prompts", prompts]
-                output = tmp_path / "s.seg.nrrd"
-                assert run(*command, "--output", output, "--adapter", adapter, *propagate) == 0
-        volume = tmp_path / "images" / "ben.nii.gz"
-        more = ["--adapter", adapter, "--output", tmp_path / "out", "--flips"]
-        assert run("finish", volume, *more) == 0
-        assert set(shapes) == {(3, 40, 48, 1)}
-
-    def test_a_picture_is_its_own_neighbour(self, tmp_path: Path, taught: Path) -> None:
-        from PIL import Image
-
-        Image.fromarray(deep_example(1).pixels).save(tmp_path / "picture.png")
-        spot = {"axis": "k", "index": 0, "points": [{"at": [18, 14], "positive": True}]}
-        segments = [{"name": "disc", "prompts": [spot]}]
-        (tmp_path / "p.json").write_text(json.dumps({"format": 1, "segments": segments}))
-        command = ["segment", tmp_path / "picture.png", "--prompts", tmp_path / "p.json"]
-        assert run(*command, "--output", tmp_path / "s.seg.nrrd", "--adapter", taught) == 0
-
-    @pytest.mark.parametrize("more", [["--depth", 3], ["--method", "adapter", "--depth", 4]])
-    def test_what_is_wrong_is_said(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[Any]
-    ) -> None:
-        given = self.given(tmp_path)
-        assert run("teach", *given, *more, "--output", tmp_path / "adapter") == 2
-        assert "The setting depth of a lesson is" in capsys.readouterr().err
 
 
 def test_stacks_may_be_in_colour(taught: Path) -> None:
