@@ -4,11 +4,12 @@
 slices are drawn from one part of the files, taught, and measured on the other part. Every line has
 before and after together. A lesson's line is printed as soon as it is measured; `--summary` takes
 such lines from a file, of as many runs as there were, and prints each structure's means over its
-seeds and the means over the structures.
+seeds and the means over the structures. With `--results` a lesson that is in that file already is
+not given again, and new ones are added to it.
 """
 
 import argparse
-import json
+import itertools
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from lines import append, keyed
 from numpy.typing import NDArray
-from report import report
+from report import line_of, report
 
 from MedSAGaSlicerLib.engine.cases import Case, LabelChoice, find_cases, read_case
 from MedSAGaSlicerLib.engine.embedding import Embedding
@@ -37,7 +39,11 @@ from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor, TaughtSegme
 
 LABEL = LabelChoice.parse("any")
 LESSON: Final = "teach, a lesson"
-TOLD: Final = ("before", "after", "unprompted", "finished", "clicks before", "clicks after")
+KEY: Final = ("structure", "seed")
+TOLD: Final = (
+    *("before", "after", "unprompted", "finished"),
+    *("clicks before", "clicks after", "clicks90 before", "clicks90 after"),
+)
 
 
 @dataclass(frozen=True)
@@ -87,9 +93,11 @@ def main() -> None:
     parser.add_argument("--only", help="a structure's name")
     parser.add_argument("--cases", type=int, help="measure on so many files, not all")
     parser.add_argument(
-        "--clicks", action="store_true", help="also clicks to 0.80, which take long"
+        "--clicks", action="store_true", help="also clicks to 0.80 and 0.90, which take long"
     )
     parser.add_argument("--summary", type=Path, help="only sum up lessons in this file")
+    parser.add_argument("--results", type=Path, help="a file of lessons: only missing ones, added")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no lesson after these")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     lessons = measured(options) if options.summary is None else read_lessons(options.summary)
@@ -99,22 +107,25 @@ def main() -> None:
 def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Give all lessons asked for and measure what they brought."""
     base = load_predictor(options.model, "cpu", options.threads)
-    lessons = []
-    for structure in STRUCTURES:
-        for seed in options.seeds if options.only in (None, structure.name) else ():
+    known = keyed(options.results, LESSON, KEY) if options.results else {}
+    lessons, until = [], time.monotonic() + 60 * options.minutes
+    chosen = [one for one in STRUCTURES if options.only in (None, one.name)]
+    for seed, structure in itertools.product(options.seeds, chosen):
+        line = known.get((structure.name, seed))
+        if line is None or (options.clicks and "clicks90 after" not in line):
+            if time.monotonic() > until:
+                continue
             found = measure(base, structure, seed, options)
             rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()}
-            report(LESSON, [found["after"]], "Dice after one click", **rounded)
-            lessons.append(found)
+            line = line_of(LESSON, [found["after"]], "Dice after one click", **rounded)
+            append(options.results, line)
+        lessons.append(line)
     return lessons
 
 
 def read_lessons(path: Path) -> list[dict[str, Any]]:
     """The lessons among a file's lines; of two on the same structure and seed the later one."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    found = [json.loads(line) for line in lines if line.startswith("{")]
-    lessons = [line for line in found if line["benchmark"] == LESSON]
-    return list({(line["structure"], line["seed"]): line for line in lessons}.values())
+    return list(keyed(path, LESSON, KEY).values())
 
 
 def measure(
@@ -149,6 +160,7 @@ def measure(
         "after": one_click(after),
         "unprompted": free["mean_dice"],
         "finished": finished_dice(tested_on, Remembering(adapter, cache)),
+        "unprompted 3d": free["dice_3d"],
         "unprompted slices": sum(case["slices"] for case in free["cases"]),
         "guard before": lesson["before"],
         "guard after": lesson["after"],
@@ -157,6 +169,7 @@ def measure(
     }
     if options.clicks:
         found |= {"clicks before": before["noc80"], "clicks after": after["noc80"]}
+        found |= {"clicks90 before": before["noc90"], "clicks90 after": after["noc90"]}
     return found
 
 

@@ -32,10 +32,12 @@ def keyed(path: Path, benchmark: str, key: Iterable[str]) -> dict[tuple[Any, ...
     return {tuple(line[name] for name in names): line for line in lines}
 
 
-def append(path: Path, line: Line) -> None:
-    """Print a line and add it to a file."""
+def append(path: Path | None, line: Line) -> None:
+    """Print a line and add it to a file, if there is one."""
     text = json.dumps(line, allow_nan=False)
     print(text, flush=True)
+    if path is None:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(text + "\n")

@@ -41,6 +41,7 @@ from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel, build
 from MedSAGaSlicerLib.engine.predictor import Predictor
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.engine.teaching.config import METHODS, TeachingConfig
+from MedSAGaSlicerLib.engine.teaching.encoder_method import EncoderMethod
 from MedSAGaSlicerLib.engine.teaching.memory_plan import circumstances, plan_memory
 from MedSAGaSlicerLib.engine.teaching.method import Method
 from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
@@ -232,15 +233,14 @@ def ours(
         return lambda: predictor.predict(predictor.encode(pixels), click)
     config = settled(replace(TeachingConfig(), method=name, head_start=0.0), model)
     method: Method = make_method(config, base, ("block",), EmbeddingCache(None), 1)
-    if not options.half:
+    if not options.half and isinstance(method, EncoderMethod):
         method._half = False
         method.scaler.scale = 1.0
     side = len(pixels)
     mask = np.zeros(pixels.shape, bool)
     mask[side // 4 : side // 2, side // 4 : side // 2] = True
     sample = SampleMaker(model)(0, View(pixels, {"block": mask}, {}))
-    if not method.fresh_views:
-        method.prepare(sample)
+    method.prepare(sample)
     rounds = Rounds(method, ("block",))
     rng = np.random.default_rng(0)
 

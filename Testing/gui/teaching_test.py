@@ -1,10 +1,14 @@
 """Teach: from the button to a model that answers, with a lesson that waits for the test."""
 
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+import qt
 import slicer
 from annotating import AnnotatingTestCase, disc
+
+from MedSAGaSlicerLib.worker.client import InferenceClient
 
 
 class TeachingTest(AnnotatingTestCase):
@@ -50,6 +54,44 @@ class TeachingTest(AnnotatingTestCase):
         self.confirm(4)
         self.assertTrue(self.ui.teachButton.isEnabled())
         self.assertIn("1 slices", self.ui.planLabel.text)
+
+    def test_the_plan_is_made_for_the_lesson_that_would_be_given(self) -> None:
+        self.confirm(2, 4, 6)
+        self.panel.sections.teaching.plan({"methods": [row("decoder", 40), row("full", 90)]})
+        self.look()
+        self.assertIn("≈ 40 s, 0.9 GB, decoder", self.ui.planLabel.text)
+        box = self.ui.methodSelector
+        box.setCurrentIndex(box.findData("full"))
+        self.look()
+        self.assertIn("≈ 90 s, 0.9 GB, full", self.ui.planLabel.text)
+
+    def test_another_length_of_lessons_is_planned_anew_taught_and_kept(self) -> None:
+        self.addCleanup(qt.QSettings().remove, "MedSAGaSlicer")
+        self.confirm(2, 4, 6)
+        self.wait_until(lambda: not self.logic.annotators.busy)
+        self.panel.sections.teaching.plan({"methods": [row("decoder", 40)]})
+        with mock.patch.object(InferenceClient, "survey", autospec=True) as asked:
+            self.ui.stepsSpinBox.setValue(150)
+            self.look()
+        (_, slices, settings), _ = asked.call_args
+        self.assertEqual((slices, settings["steps"]), (3, 150))
+        self.assertNotIn("40 s", self.ui.planLabel.text)
+        self.assertEqual(self.logic.annotators.settings.lesson_steps, 150)
+        self.ui.teachButton.click()
+        self.assertEqual(self.job.lesson.config.steps, 150)
+        self.assertFalse(self.ui.stepsSpinBox.isEnabled())
+
+    def test_a_length_that_the_console_sets_is_shown(self) -> None:
+        self.addCleanup(qt.QSettings().remove, "MedSAGaSlicer")
+        qt.QSettings().setValue("MedSAGaSlicer/LessonSteps", "250")
+        self.look()
+        self.assertEqual(self.ui.stepsSpinBox.value, 250)
+
+    def test_trying_the_device_leaves_the_plan_to_the_confirmed_slices(self) -> None:
+        self.confirm(2, 4, 6)
+        with mock.patch.object(InferenceClient, "survey", autospec=True) as asked:
+            self.ui.testDeviceButton.click()
+        self.assertEqual(asked.call_args.args[1], 3)
 
     def test_a_lesson_shows_how_it_goes_and_masks_are_answered_meanwhile(self) -> None:
         self.begin()
@@ -123,3 +165,9 @@ class TeachingTest(AnnotatingTestCase):
         self.begin()
         self.widget.cleanup()
         self.assertFalse(self.job.running)
+
+
+def row(method: str, seconds: float) -> dict[str, object]:
+    """A line of the worker's plan; the decoder is what automatic stands for."""
+    known = {"method": method, "auto": method == "decoder", "seconds": seconds}
+    return {**known, "peak_bytes": 0.9e9, "fits": True, "why": None}

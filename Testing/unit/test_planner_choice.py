@@ -25,11 +25,30 @@ from MedSAGaSlicerLib.engine.teaching.memory_plan import (
     Circumstances,
 )
 from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
+from MedSAGaSlicerLib.engine.teaching.plan_table import plan_rows
 from MedSAGaSlicerLib.engine.teaching.time_plan import Speed, plan_time
 from MedSAGaSlicerLib.errors import MemoryShortageError
 
 GIB = 1 << 30
 SPEED = Speed(80e9)
+
+
+class TestRows:
+    def test_a_lesson_of_fewer_steps_takes_less_time_and_the_same_memory(self) -> None:
+        machine = Machine("cpu", 4 * GIB, SPEED)
+        usual = plan_rows("starter", machine, 15)
+        short = plan_rows("starter", machine, 15, config=TeachingConfig(steps=100))
+        for row, other in zip(usual, short, strict=True):
+            assert other["seconds"] < row["seconds"]
+            assert other["peak_bytes"] == row["peak_bytes"]
+
+    def test_settings_of_the_lesson_go_into_the_plan_of_every_method(self) -> None:
+        machine = Machine("cpu", 4 * GIB, SPEED)
+        usual = plan_rows("starter", machine, 15)
+        large = plan_rows("starter", machine, 15, config=TeachingConfig(batch=16, at_once=16))
+        assert all(
+            more["peak_bytes"] > row["peak_bytes"] for row, more in zip(usual, large, strict=True)
+        )
 
 
 class TestTime:

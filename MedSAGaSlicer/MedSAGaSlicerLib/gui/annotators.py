@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache, default_folder
+from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.errors import CheckpointError
 from MedSAGaSlicerLib.gui import overview
 from MedSAGaSlicerLib.gui.machine_settings import MachineSettings
@@ -84,11 +85,16 @@ class Annotators:
         self.changed()
         return annotator
 
+    @property
+    def lesson(self) -> TeachingConfig:
+        """The settings of the lessons that the panel begins, besides the method."""
+        return TeachingConfig(steps=self.settings.lesson_steps)
+
     def survey(self, slices: int) -> bool:
-        """Have the worker try its device and plan lessons; whether there is one to ask."""
+        """Have the worker try its device and plan such lessons; whether there is one to ask."""
         if self._client is None or not self._client.running:
             return False
-        self._client.survey(slices)
+        self._client.survey(slices, self.lesson.to_dict())
         return True
 
     def ask_stats(self) -> None:

@@ -57,6 +57,10 @@ class MachineSettings:
         text = _read("LessonSteps", "")
         return int(text) if text.isdecimal() and int(text) else TeachingConfig.steps
 
+    @lesson_steps.setter
+    def lesson_steps(self, steps: int) -> None:
+        _write("LessonSteps", str(steps))
+
     @property
     def is_own_python(self) -> bool:
         """Whether the worker runs in Slicer's own Python, whose packages can be looked up."""

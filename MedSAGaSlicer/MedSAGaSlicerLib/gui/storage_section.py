@@ -127,7 +127,10 @@ class StorageSection:
 
     def onTestDevice(self, _checked: bool = False) -> None:
         """Have the worker try its device."""
-        if self._desk.annotators.survey(1):
+        annotator = self._desk.annotator
+        # The plan of the next lesson comes along.
+        slices = 0 if annotator is None else len(annotator.confirmed())
+        if self._desk.annotators.survey(max(1, slices)):
             self.ui.deviceTestLabel.setText(_("The worker is trying its device …"))
 
     def onCopyDiagnostics(self, _checked: bool = False) -> None:

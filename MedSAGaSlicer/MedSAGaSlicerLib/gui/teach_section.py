@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from slicer.i18n import tr as _
 
-from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
+from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS
 from MedSAGaSlicerLib.engine.teaching.events import Finished, Stopped
 from MedSAGaSlicerLib.errors import MedSAGaError
 from MedSAGaSlicerLib.gui.controls import unless
@@ -40,6 +40,8 @@ class TeachSection:
         self._planned: tuple[object, ...] = ()
         self._methods: dict[str, dict[str, Any]] = {}
         self._planned_for: tuple[object, ...] = ()
+        self._lesson: tuple[object, ...] = ()
+        self._steps = 0
         box = self.ui.methodSelector
         box.addItem(_("automatic"), AUTO)
         for name in METHODS:
@@ -81,11 +83,13 @@ class TeachSection:
     def show(self, situation: Situation) -> None:
         """Let the person do what is possible now."""
         confirmed = len(situation.confirmed)
+        self._follow_steps()
         self._ask_for_plan(situation, confirmed)
         state = (
             situation.obstacle,
             confirmed,
             self.is_teaching,
+            self._steps,
             self.ui.methodSelector.currentData,
         )
         if state == self._planned:
@@ -96,7 +100,8 @@ class TeachSection:
         if self.is_teaching:
             reason = _("A lesson is under way. Wait for its end, or press Stop.")
         self._controls.allow(self.ui.teachButton, reason)
-        self._controls.allow(self.ui.methodSelector, reason if self.is_teaching else "")
+        for choice in (self.ui.methodSelector, self.ui.stepsSpinBox):
+            self._controls.allow(choice, reason if self.is_teaching else "")
         self.ui.planLabel.setText(reason or plan_line(self._methods, self._method(), confirmed))
 
     def plan(self, values: Mapping[str, Any]) -> None:
@@ -111,10 +116,10 @@ class TeachSection:
 
     def onTeach(self, _checked: bool = False) -> None:
         """Begin a lesson."""
+        self._follow_steps()
 
         def begin(annotator: Annotator) -> None:
-            config = TeachingConfig(steps=self._desk.annotators.settings.lesson_steps)
-            self._job = annotator.teach(self._method(), config=config)
+            self._job = annotator.teach(self._method(), config=self._desk.annotators.lesson)
             self._drawn = None
             self._show_lesson()
             self._desk.say(_("Teaching has begun; you can go on annotating."))
@@ -134,10 +139,27 @@ class TeachSection:
         """Have answer what answered before."""
         self._change_over(lambda job: job.revert(), _("The model answers as before the lesson."))
 
+    def _follow_steps(self) -> None:
+        """The setting and the box beside the method: whichever was changed has its way."""
+        settings, box = self._desk.annotators.settings, self.ui.stepsSpinBox
+        if self._steps and int(box.value) != self._steps:
+            settings.lesson_steps = int(box.value)
+        steps = settings.lesson_steps
+        if steps != self._steps:
+            box.setValue(steps)
+            self._steps = int(box.value)
+            if self._steps != steps:
+                # The box has its limits.
+                settings.lesson_steps = self._steps
+
     def _ask_for_plan(self, situation: Situation, confirmed: int) -> None:
-        """Have the worker plan once it is idle, and anew after some more slices."""
+        """Have the worker plan once it is idle, and anew when the lesson will be another."""
         annotators, annotator = self._desk.annotators, self._desk.annotator
-        wanted = (annotator and annotator.model, confirmed // _PLANNED_TOGETHER)
+        lesson = (annotator and annotator.model, annotators.settings.device, annotators.lesson)
+        if lesson != self._lesson:
+            # What was planned is not what would be taught now.
+            self._lesson, self._methods, self._planned = lesson, {}, ()
+        wanted = (*lesson, confirmed // _PLANNED_TOGETHER)
         idle = not situation.obstacle and not annotators.busy and not self.is_teaching
         if confirmed and idle and wanted != self._planned_for and annotators.survey(confirmed):
             self._planned_for = wanted

@@ -211,12 +211,13 @@ class InferenceClient(Link):
         """Ask for figures (cache sizes, hits, queue lengths); answered by ``Stats``."""
         return self._ledger.ask(AskStats(self._number()))
 
-    def survey(self, slices: int) -> int:
+    def survey(self, slices: int, settings: Mapping[str, Any] | None = None) -> int:
         """Have the device tried, and lessons on so many slices planned; answered by ``Surveyed``.
 
-        It goes behind what is asked about slices.
+        ``settings`` are the lessons', as ``TeachingConfig.to_dict`` has them; those left out, or
+        all, are the usual ones. It goes behind what is asked about slices.
         """
-        return self._ledger.ask(Survey(self._number(), slices))
+        return self._ledger.ask(Survey(self._number(), slices, settings or {}))
 
     def clear_cache(self) -> int:
         """Delete every embedding from memory and disk; answered by ``Stats``."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
     from MedSAGaSlicerLib.worker.loaded_model import LoadedModel
     from MedSAGaSlicerLib.worker.scheduler import Lane
@@ -35,8 +37,13 @@ def milliseconds_since(begin: float) -> float:
     return (time.perf_counter() - begin) * 1000
 
 
-def survey(model: LoadedModel, slices: int) -> dict[str, Any]:
+def survey(model: LoadedModel, slices: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Try the model's device, and plan lessons on so many confirmed slices; imports torch.
+
+    Args:
+        model: of the worker.
+        slices: confirmed ones.
+        settings: of the lessons, as `TeachingConfig.to_dict` has them; those left out are usual.
 
     Returns:
         Plain values: ``device``, ``card`` (its name, None for a CPU), ``free_bytes`` (None if not
@@ -44,6 +51,7 @@ def survey(model: LoadedModel, slices: int) -> dict[str, Any]:
         the rows of ``engine.teaching.plan_table`` (none for a model that cannot be taught).
     """
     # Here, not above: a worker's parent imports this package without torch.
+    from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
     from MedSAGaSlicerLib.engine.teaching.plan_table import card_name, plan_rows, this_machine
 
     predictor: Any = model.predictor
@@ -55,11 +63,13 @@ def survey(model: LoadedModel, slices: int) -> dict[str, Any]:
     predictor.encode(blank)
     milliseconds = milliseconds_since(begin)
     family = getattr(getattr(predictor, "model", None), "family", None)
+    config = TeachingConfig.from_dict(dict(settings))
+    rows = plan_rows(family, machine, max(1, slices), config=config) if family else []
     return {
         "device": machine.device,
         "card": card_name(machine.device),
         "free_bytes": machine.free,
         "operations": None if machine.speed is None else machine.speed.operations,
         "encode_ms": milliseconds,
-        "methods": plan_rows(family, machine, max(1, slices)) if family else [],
+        "methods": rows,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -238,10 +238,11 @@ class Survey(Request):
     type = "survey"
     doing = "trying its device"
     slices: int
+    settings: Mapping[str, Any]
 
     def fields(self) -> dict[str, Any]:
-        """The number of slices."""
-        return {"slices": self.slices}
+        """The number of slices, and the settings of the lessons."""
+        return {"slices": self.slices, "settings": dict(self.settings)}
 
     @property
     def ahead(self) -> bool:

@@ -263,10 +263,12 @@ class Service:
         self._say("stats", request=message.header["request"], values={**self._counts, **values})
 
     def _on_survey(self, message: Message) -> None:
-        request, slices = message.header["request"], message.header["slices"]
+        header = message.header
+        request, slices, settings = header["request"], header["slices"], header["settings"]
 
         def run() -> None:
-            self._say("surveyed", request=request, values=survey(self._loaded(), slices))
+            values = survey(self._loaded(), slices, settings)
+            self._say("surveyed", request=request, values=values)
 
         self._encode_lane.add(partial(self._guard, run, lambda: [request]), PREFETCH)
 

@@ -80,7 +80,11 @@ def family_of(model: str) -> str:
 
 
 def plan_rows(
-    model: str, machine: Machine, slices: int, method: str | None = None
+    model: str,
+    machine: Machine,
+    slices: int,
+    method: str | None = None,
+    config: TeachingConfig | None = None,
 ) -> list[dict[str, Any]]:
     """What a lesson on so many confirmed slices would need, by method.
 
@@ -89,6 +93,7 @@ def plan_rows(
         machine: where.
         slices: confirmed ones.
         method: this one alone, or what `auto` stands for; None: all.
+        config: the lesson's settings besides the method; None: the usual ones.
 
     Returns:
         Plain values: ``method``, ``auto`` (whether it is what `auto` stands for), ``peak_bytes``,
@@ -102,14 +107,15 @@ def plan_rows(
         raise InputError(msg)
     family = family_of(model)
     cost, network = cost_of(family), build(family, "meta")
-    chosen, why = choose(cost, settled_but_method(network), slices, machine)
+    wanted = config or TeachingConfig()
+    chosen, why = choose(cost, settled_but_method(network, wanted), slices, machine)
     methods = METHODS if method is None else (chosen.method if method == AUTO else method,)
     rows = []
     for name in methods:
-        config = settled(TeachingConfig(method=name), network)
+        settings = settled(replace(wanted, method=name), network)
         if name == chosen.method:
-            config = replace(config, at_once=chosen.at_once)
-        found = outlook(cost, config, slices, machine, name)
+            settings = replace(settings, at_once=chosen.at_once)
+        found = outlook(cost, settings, slices, machine, name)
         rows.append(
             {
                 "method": name,
@@ -123,9 +129,10 @@ def plan_rows(
     return rows
 
 
-def settled_but_method(network: Any) -> TeachingConfig:
+def settled_but_method(network: Any, config: TeachingConfig) -> TeachingConfig:
     """The settings for a model, with the method still open."""
-    return replace(settled(TeachingConfig(), network), method=AUTO, encoder_rate=0.0, rank=0)
+    found = settled(replace(config, method=AUTO), network)
+    return replace(found, method=AUTO, encoder_rate=config.encoder_rate, rank=config.rank)
 
 
 def plan_table(rows: list[dict[str, Any]], machine: Machine, slices: int) -> str:
