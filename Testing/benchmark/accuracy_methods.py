@@ -89,16 +89,18 @@ def lesson(
     name: tuple[str, int, int, str, int],
     cache: EmbeddingCache,
     data: Path,
+    depth: int = 1,
 ) -> dict[str, Any]:
-    """Teach, and measure before and after on files not taught."""
+    """Teach, and measure before and after on files not taught; `depth` slices at a time."""
     _, seed, shots, method, steps = name
     folder = data / structure.folder
     taught_on, tested_on = split(find_cases(folder / "images", folder / "labels"), structure, seed)
-    examples = draw_examples(taught_on, LABEL, shots, EMPTY.get(shots, shots // 5), seed)
+    empty = EMPTY.get(shots, shots // 5)
+    examples = draw_examples(taught_on, LABEL, shots, empty, seed, depth=depth)
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as work:
         output = Path(work) / "taught"
-        config = TeachingConfig(method=method, seed=seed, steps=steps, save_every=steps)
+        config = TeachingConfig(method, seed, steps, save_every=steps, depth=depth)
         events = train(config, examples, base, output, base_name="starter", cache=cache)
         (told,) = (event.report for event in events if isinstance(event, Finished))
         seconds = time.process_time() - begun

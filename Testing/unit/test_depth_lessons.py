@@ -24,6 +24,7 @@ from MedSAGaSlicerLib.engine.teaching.adapter_folder import read_description
 from MedSAGaSlicerLib.engine.teaching.adapters import load_adapter
 from MedSAGaSlicerLib.engine.teaching.block_adapters import add_encoder_adapters, is_adapter
 from MedSAGaSlicerLib.engine.teaching.careful import teach as teach_carefully
+from MedSAGaSlicerLib.engine.teaching.choice import Machine
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.depth_branch import add_depth_branches
 from MedSAGaSlicerLib.engine.teaching.events import Planned, Progress, Started
@@ -34,6 +35,7 @@ from MedSAGaSlicerLib.engine.teaching.memory_plan import (
     trained_parameters,
 )
 from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
+from MedSAGaSlicerLib.engine.teaching.plan_table import plan_rows
 from MedSAGaSlicerLib.engine.teaching.shared_copy import shared_copy
 from MedSAGaSlicerLib.engine.teaching.time_plan import Speed, plan_time
 from MedSAGaSlicerLib.engine.weight_files import read_tensors
@@ -175,6 +177,15 @@ class TestPlan:
         assert 2 < other / one < 3
         assert plan_memory(cost, "lora", three) == plan_memory(cost, "lora", alone)
         assert plan_time(cost, "lora", three, speed) == plan_time(cost, "lora", alone, speed)
+
+    def test_the_table_of_methods_has_it_for_the_one_that_can(self) -> None:
+        machine = Machine("cpu", None, Speed(80e9))
+        alone, three = (
+            plan_rows("starter", machine, 15, config=TeachingConfig("adapter", depth=depth))
+            for depth in (1, 3)
+        )
+        changed = [one["method"] for one, other in zip(alone, three, strict=True) if one != other]
+        assert changed == ["adapter"]
 
     def test_a_lesson_is_announced_with_it(self, tmp_path: Path) -> None:
         peaks = []

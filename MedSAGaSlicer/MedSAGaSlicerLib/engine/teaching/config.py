@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
@@ -109,6 +109,10 @@ class TeachingConfig:
     def head_steps(self) -> int:
         """The number of steps of the head start."""
         return int(self.head_start * self.steps) if self.prompt_tokens else 0
+
+    def by(self, method: str) -> TeachingConfig:
+        """The same settings for another method; neighbours only where that can look at them."""
+        return replace(self, method=method, depth=self.depth if method == DEEP else 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
