@@ -140,7 +140,7 @@ class TeachingLoop(AnnotationLoop):
             self._check_open()
             folder, base = str(job.lesson.output), job.lesson.model
             former.update({i: taught_of(self._annotation.session, i) for i in names})
-            depth = read_description(job.lesson.output).depth
+            depth = job.lesson.config.depth
             self._answer_by({i: Taught(folder, name, base, depth) for i, name in names.items()})
 
         client = (self.make_teach_client or partial(TeachClient.beside, self._client))()
