@@ -1,6 +1,6 @@
 """Whether neighbouring slices help: the method `adapter` with and without its branch over depth.
 
-`--data` as for `accuracy_methods.py`, whose lesson this is: the same slices are taught alone and
+`--data` as for `accuracy_methods.py`, whose lessons these are: the same slices are taught alone and
 among their neighbours, and measured with the same prompts on files that neither saw. A line for
 each lesson is added to `--results`; what is there is not measured again.
 """
@@ -10,11 +10,10 @@ import itertools
 import time
 from pathlib import Path
 
-from accuracy_methods import STRUCTURES, lesson
+from accuracy_methods import STRUCTURES, Comparison
 from lines import RESULTS, append, keyed
 from report import line_of
 
-from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
 from MedSAGaSlicerLib.engine.predictor import load_predictor
 
 LESSON = "depth, a lesson"
@@ -29,6 +28,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--shots", type=int, default=15)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--share", type=float, default=0.0, help="0: as suits the method")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no lesson after these")
     options = parser.parse_args()
     base, structure = load_predictor("starter", "cpu", 1), STRUCTURES[0]
@@ -38,9 +38,8 @@ def main() -> None:
         name = (structure.name, seed, options.shots, depth, options.steps)
         if name in known or time.monotonic() > until:
             continue
-        asked = (structure.name, seed, options.shots, "adapter", options.steps)
-        cache = EmbeddingCache(None, ram_bytes=1 << 30)
-        row = {**lesson(base, structure, asked, cache, options.data, depth), "depth": depth}
+        comparison = Comparison(base, structure, options.shots, seed, options, depth)
+        row = {**comparison.lesson("adapter"), "depth": depth}
         append(options.results, line_of(LESSON, [row["point after"]], "Dice, one click", **row))
 
 

@@ -68,6 +68,7 @@ def course(base: Predictor, method: str, options: argparse.Namespace) -> Course:
         views=1,
         rounds=1,
         head_start=0.0,
+        encoder_start=1e-9,
         save_every=options.steps,
     )
     clock = time.process_time if options.device == "cpu" else wall(options.device)

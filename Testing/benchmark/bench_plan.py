@@ -61,7 +61,9 @@ def measure(options: argparse.Namespace) -> None:
     config = TeachingConfig(
         method=method, steps=options.steps + 1, rounds=options.rounds, views=1, head_start=0.0
     )
-    config = replace(config, head_start=1.01 / config.steps, save_every=config.steps)
+    config = replace(
+        config, head_start=1.01 / config.steps, encoder_start=1e-9, save_every=config.steps
+    )
     speed = quickest(options.device)
     base = Predictor(build(family), options.device)
     taught = ExampleSet(("disc",), examples().examples[:SLICES])

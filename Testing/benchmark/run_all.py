@@ -47,6 +47,7 @@ RUNS = (
     Run("encode", "--rounds 3", gpu=True),
     Run("encode-mobile_sam", "--family mobile_sam --rounds 3", gpu=True),
     Run("galore", "--rank 4 16", gpu=True),
+    Run("kept"),
     Run("late", "--family starter --steps 4", gpu=True),
     Run("plan", "--family starter", gpu=True),
     Run("teach", gpu=True),

@@ -20,6 +20,7 @@ from MedSAGaSlicerLib.engine.teaching.adapters import load_adapter
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.events import Progress, Started, Validated
 from MedSAGaSlicerLib.engine.teaching.loop import train
+from MedSAGaSlicerLib.engine.teaching.planning import settled
 from MedSAGaSlicerLib.engine.teaching.rounds import Rounds
 from MedSAGaSlicerLib.errors import CheckpointError, InputError, MemoryShortageError, TeachingError
 
@@ -117,6 +118,43 @@ class TestBoth:
         assert not same(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
+@pytest.mark.parametrize("method", ["late", "lora", "adapter", *METHODS])
+def test_the_encoder_stays_until_the_decoder_knows_the_structure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    config = config_of(method, steps=12, head_start=0.25, encoder_start=0.5)
+    assert (config.head_steps, config.still_steps) == (3, 7)
+    base, passes, original = base_of(), [], Rounds.step
+
+    def step(self: Rounds, *arguments: Any, **options: Any) -> Any:
+        runs: list[int] = []
+        taught = self._method.model.image_encoder
+        handle = taught.neck.register_forward_hook(lambda *_: runs.append(1))
+        outcome = original(self, *arguments, **options)
+        handle.remove()
+        grown = [p.grad is not None for n, p in taught.named_parameters() if p.requires_grad]
+        passes.append((len(runs), any(grown)))
+        return outcome
+
+    monkeypatch.setattr(Rounds, "step", step)
+    report = finished(teach(tmp_path / "taught", config=config, base=base)).report
+    assert report["steps"] == 12
+    # Four steps on embeddings that were cached, then five through the encoder, once each.
+    assert [runs for runs, _ in passes] == [0] * 4 + [1] * 5
+    assert not any(grown for _, grown in passes[:4])
+    if method != "galore":
+        # Its gradients are gone as soon as they are there.
+        assert all(grown for _, grown in passes[4:])
+
+
+def test_a_method_says_when_its_encoder_begins_unless_the_settings_do() -> None:
+    model = base_of().model
+    assert settled(TeachingConfig(method="decoder"), model).still_steps == 100
+    assert settled(TeachingConfig(method="lora"), model).still_steps == 250
+    given = TeachingConfig(method="lora", encoder_start=0.9, prompt_tokens=0)
+    assert settled(given, model).still_steps == 360
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("family", ["sam_vit_b", "sam_med2d_b", "lite_medsam"])
 def test_every_kind_of_encoder_can_be_taught(tmp_path: Path, family: str, method: str) -> None:
@@ -192,8 +230,8 @@ class TestLittleMemory:
         config = replace(self.CONFIG, steps=steps)
         original, calls = Rounds.step, []
 
-        def short(self: Rounds, *arguments: Any) -> Any:
-            outcome = original(self, *arguments)
+        def short(self: Rounds, *arguments: Any, **options: Any) -> Any:
+            outcome = original(self, *arguments, **options)
             calls.append(1)
             if len(calls) == at:
                 raise error
@@ -237,7 +275,7 @@ class TestLittleMemory:
     def test_other_errors_are_not_taken_for_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(*_: Any) -> None:
+        def fail(*_: Any, **__: Any) -> None:
             msg = "shapes cannot be multiplied"
             raise RuntimeError(msg)
 

@@ -18,10 +18,8 @@ from MedSAGaSlicerLib.engine.predictor import Predictor
 from MedSAGaSlicerLib.engine.teaching import encoder_method
 from MedSAGaSlicerLib.engine.teaching.checkpointing import checkpoint_blocks
 from MedSAGaSlicerLib.engine.teaching.events import Progress, Saved, Started
-from MedSAGaSlicerLib.engine.teaching.lesson import Lesson
 from MedSAGaSlicerLib.engine.teaching.loop import train
 from MedSAGaSlicerLib.engine.teaching.loss_scaler import LossScaler
-from MedSAGaSlicerLib.engine.teaching.samples import SampleMaker
 from MedSAGaSlicerLib.worker.events import Decoded, Stats
 
 pytestmark = pytest.mark.skipif(
@@ -127,37 +125,6 @@ def test_it_goes_on_on_another_device(tmp_path: Path, method: str) -> None:
     started = teach(tmp_path / "a", config=config, base=base_of())[0]
     assert isinstance(started, Started)
     assert started.done == 2
-
-
-class TestFreshViews:
-    def lesson(self, seed: int = 0) -> Lesson:
-        examples = discs(4).examples
-        return Lesson(examples, 0, 3, seed, SampleMaker(base_of().model))
-
-    def test_they_differ_from_step_to_step_and_come_back_with_the_seed(self) -> None:
-        def shown(lesson: Lesson, step: int) -> list[bytes]:
-            return [sample.pixels.tobytes() for sample in lesson.batch(step)[0]]
-
-        one, same_seed, other = self.lesson(), self.lesson(), self.lesson(seed=1)
-        steps = [shown(one, step) for step in range(8)]
-        assert steps == [shown(same_seed, step) for step in range(8)]
-        assert steps != [shown(other, step) for step in range(8)]
-        # Four slices in 24 places: most of them are seen as nobody has seen them before.
-        assert len({pixels for step in steps for pixels in step}) > 12
-
-    def test_masks_go_along(self) -> None:
-        lesson = self.lesson()
-        for step in range(6):
-            for sample in lesson.batch(step)[0]:
-                rows, columns = sample.extent
-                target = sample.targets["disc"].float().numpy()[:rows, :columns]
-                picture = sample.pixels.astype(float)
-                scale = picture.shape[0] / rows
-                places = np.argwhere(target > 0.9)
-                inside = [
-                    picture[int((r + 0.5) * scale), int((c + 0.5) * scale)] for r, c in places
-                ]
-                assert np.mean(inside) > picture.mean()
 
 
 class TestCheckpointing:

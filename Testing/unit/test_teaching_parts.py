@@ -223,6 +223,7 @@ def test_every_second_step_does_without_prompts_where_that_is_learned_and_cheap(
         ("share", -0.1),
         ("warm_up", 1.0),
         ("head_start", 1.0),
+        ("encoder_start", 1.0),
         ("method", "magic"),
         ("views", -1),
         ("seed", -1),

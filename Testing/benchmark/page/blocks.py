@@ -89,6 +89,17 @@ def memory_short() -> str:
     )
 
 
+def kept() -> str:
+    """Sizes of what lessons leave."""
+    lines = read(RESULTS / "cpu" / "kept.jsonl")
+    sizes = [f"`{li['benchmark'].rpartition(' ')[2]}` {li['value'] / 1e6:.0f} MB" for li in lines]
+    return (
+        f"Of a lesson on ViT-B ({lines[0]['reference'] / 1e6:.0f} MB) is kept by {', '.join(sizes)}."
+        if lines
+        else f"What is kept of a lesson was {MISSING}."
+    )
+
+
 def large() -> str:
     """Large volumes and small objects."""
     lines = {line["benchmark"]: line for line in read(RESULTS / "cpu" / "big_volume.jsonl")}
@@ -132,6 +143,7 @@ PARTS = {
     "starter_short": starter,
     "methods_short": methods,
     "memory_short": memory_short,
+    "kept_short": kept,
     "large_short": large,
     "speed": cpu,
     "speed_gpu": cuda,

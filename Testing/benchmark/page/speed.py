@@ -22,6 +22,7 @@ TITLES = {
     "finish": "Finishing",
     "teach": "Teaching",
     "late": "`late` beside `full`",
+    "kept": "What is kept of a lesson",
     "galore": "GaLore's bases",
     "plan": "The planner",
     "teach_worker": "A lesson while a person goes on annotating",

@@ -16,7 +16,7 @@ from MedSAGaSlicerLib.engine.teaching.events import Event, Planned, RoomWanted, 
 from MedSAGaSlicerLib.engine.teaching.loop import train
 from MedSAGaSlicerLib.engine.teaching.machine_speed import free_bytes, machine_speed
 from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
-from MedSAGaSlicerLib.engine.teaching.planning import settled
+from MedSAGaSlicerLib.engine.teaching.planning import settled, undecided
 from MedSAGaSlicerLib.errors import MemoryShortageError
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ def teach(
         if leaner_one is None:
             yield from room.wanted()
             continue
+        if leaner_one.method != chosen.method:
+            # Rates and the like are another method's.
+            wanted = replace(config, method=leaner_one.method, at_once=leaner_one.at_once)
+            leaner_one = settled(wanted, base.model)
         _give_back(base.device)
         yield SteppedDown(
             leaner_one.method, leaner_one.at_once, chosen.method, chosen.at_once, reason
@@ -117,10 +121,7 @@ class _Room:
 def _open(config: TeachingConfig, base: Predictor) -> TeachingConfig:
     """The settings settled for the model, but for the method."""
     known = settled(config, base.model)
-    if config.method != AUTO:
-        return known
-    # What depends on the method stays open until that is known.
-    return replace(known, method=AUTO, encoder_rate=config.encoder_rate, rank=config.rank)
+    return known if config.method != AUTO else undecided(known, config)
 
 
 def _give_back(device: torch.device) -> None:

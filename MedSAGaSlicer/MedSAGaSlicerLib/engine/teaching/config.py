@@ -41,6 +41,8 @@ class TeachingConfig:
         at_once: objects whose gradients are computed together, those of an update one such part
             after the other; 0: as many as suit the model.
         encoder_rate: the encoder's peak rate relative to `learning_rate`; 0: as suits the method.
+        encoder_start: part of the steps after the head start in which the encoder stays as it is
+            and the decoder learns alone, on cached embeddings; 0: as suits the method.
         rank: of methods that change matrices by ones of low rank; 0: as suits the method.
         last_blocks: of the encoder, which the method `late` teaches; 0: a quarter of them.
         depth: slices that the encoder looks at together, the one meant in the middle of its
@@ -64,6 +66,7 @@ class TeachingConfig:
     save_every: int = 50
     at_once: int = 0
     encoder_rate: float = 0.0
+    encoder_start: float = 0.0
     rank: int = 0
     last_blocks: int = 0
     depth: int = 1
@@ -92,8 +95,9 @@ class TeachingConfig:
             self._refuse("warm_up", "from 0, below 1")
         if not 0 <= self.share <= 1:
             self._refuse("share", "0 to 1")
-        if not 0 <= self.head_start < 1:
-            self._refuse("head_start", "from 0, below 1")
+        for name in ("head_start", "encoder_start"):
+            if not 0 <= getattr(self, name) < 1:
+                self._refuse(name, "from 0, below 1")
         if self.weight_decay < 0:
             self._refuse("weight_decay", "0 or more")
         if self.depth < 1 or self.depth % 2 == 0:
@@ -109,6 +113,11 @@ class TeachingConfig:
     def head_steps(self) -> int:
         """The number of steps of the head start."""
         return int(self.head_start * self.steps) if self.prompt_tokens else 0
+
+    @property
+    def still_steps(self) -> int:
+        """The number of steps, those of the head start first, in which the encoder stays."""
+        return self.head_steps + int(self.encoder_start * (self.steps - self.head_steps))
 
     def by(self, method: str) -> TeachingConfig:
         """The same settings for another method; neighbours only where that can look at them."""

@@ -33,7 +33,6 @@ class LateMethod(EncoderMethod):
 
     name = "late"
     encoder_rate: ClassVar[float] = 0.2
-    fresh_views: ClassVar[bool] = False
     _split: EncoderSplit
 
     def facts(self) -> dict[str, Any]:

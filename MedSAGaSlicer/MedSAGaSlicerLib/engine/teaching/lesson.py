@@ -20,34 +20,23 @@ _PARTS: Final = 3
 _FEWEST_FOR_PARTS: Final = 6
 _STEP_STREAM: Final = 11
 _PLACE_STREAM: Final = 12
-_AS_IT_IS: Final = 0.25
-"""Part of the fresh views that are the slice itself."""
-_VIEWS: Final = 1 << 31
 
 
 class Lesson:
     """Samples by example, and what each step takes of them."""
 
     def __init__(
-        self,
-        examples: Sequence[Example],
-        views: int,
-        batch: int,
-        seed: int,
-        fresh: SampleMaker | None = None,
-        depth: int = 1,
+        self, examples: Sequence[Example], views: int, batch: int, seed: int, depth: int = 1
     ) -> None:
         """Nothing is embedded yet: that is for `prepare`.
 
         Args:
             examples: to learn from.
-            views: of each that are made beforehand.
+            views: of each.
             batch: objects per step.
-            seed: of the order, and of the views that are not made beforehand.
-            fresh: makes samples of new views for each step's batch, if that is wanted.
+            seed: of the order.
             depth: slices that the encoder looks at together.
         """
-        self._fresh = fresh
         self._parts = parts_of(examples)
         self._examples = tuple(examples)
         self._views = views
@@ -92,13 +81,8 @@ class Lesson:
             order = np.random.default_rng([self._seed, stream, 0, epoch])
             number, name = self._pairs[int(order.permutation(len(self._pairs))[at])]
             pick = np.random.default_rng([self._seed, stream, 1, place])
-            if mirrored and self._fresh is not None:
-                view = 0 if pick.random() < _AS_IT_IS else int(pick.integers(1, _VIEWS))
-                drawn = make_view(self._examples[number], view, self._depth)
-                samples.append(self._fresh(self._parts[number], drawn))
-            else:
-                views = [view for view in self._samples[number] if mirrored or not view.mirrored]
-                samples.append(views[int(pick.integers(len(views)))])
+            views = [view for view in self._samples[number] if mirrored or not view.mirrored]
+            samples.append(views[int(pick.integers(len(views)))])
             segments.append(name)
         return samples, segments
 

@@ -26,11 +26,11 @@ from MedSAGaSlicerLib.engine.teaching.events import (
 )
 from MedSAGaSlicerLib.engine.teaching.guard import Score, choose_held_out
 from MedSAGaSlicerLib.engine.teaching.lesson import Lesson, parts_of
+from MedSAGaSlicerLib.engine.teaching.losses import Outcome, mean_outcome
 from MedSAGaSlicerLib.engine.teaching.peak_memory import is_memory_shortage, memory_shortage
 from MedSAGaSlicerLib.engine.teaching.planning import make_method, settled
 from MedSAGaSlicerLib.engine.teaching.results import Results, taught_predictor, write_results
-from MedSAGaSlicerLib.engine.teaching.rounds import Outcome, Rounds, mean_outcome
-from MedSAGaSlicerLib.engine.teaching.samples import SampleMaker
+from MedSAGaSlicerLib.engine.teaching.rounds import Rounds
 from MedSAGaSlicerLib.engine.teaching.schedule import learning_rate, rounds_of
 from MedSAGaSlicerLib.engine.teaching.state import (
     LessonState,
@@ -140,14 +140,8 @@ class _Run:
         self._aside = Aside(aside, base, cache)
         parts = 1 + max(parts_of(self._taught))
         self._method = make_method(self.config, base, examples.segments, cache, parts)
-        self._lesson = Lesson(
-            self._taught,
-            self._method.views,
-            self.config.batch,
-            self.config.seed,
-            SampleMaker(base.model) if self._method.fresh_views else None,
-            self.config.depth,
-        )
+        drawn = self.config.views, self.config.batch, self.config.seed, self.config.depth
+        self._lesson = Lesson(self._taught, *drawn)
         self._name = lesson_name(self.config, examples, self.held_out, self.fingerprint)
         self._updating = False
         self._begun = time.perf_counter()
@@ -277,13 +271,15 @@ class _Run:
             chosen = self._lesson.unmirrored(step, self.config.guesses)
             return rounds.locate(*chosen, [seed, step])
         rng = np.random.default_rng([seed, _STEP_STREAM, step])
-        in_a_row = rounds_of(rng, step, self.config, self._method.lasting_features)
+        still = self._method.lasting_features or step < self.config.still_steps
+        in_a_row = rounds_of(rng, step, self.config, still)
         samples, segments = self._lesson.batch(step)
         outcomes = []
         for start in range(0, len(samples), count):
             part = slice(start, start + count)
             share = len(samples[part]) / len(samples)
-            outcomes.append(rounds.step(samples[part], segments[part], rng, in_a_row, share))
+            drawn = samples[part], segments[part]
+            outcomes.append(rounds.step(*drawn, rng, in_a_row, share, still=still))
         return mean_outcome(outcomes)
 
     def _told(self, outcome: Outcome, seconds_left: float) -> Progress:

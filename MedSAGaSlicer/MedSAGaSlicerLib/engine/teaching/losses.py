@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 _WORST: Final = 50
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Mean loss of a step and mean Dice of what the model answered last."""
+
+    loss: float
+    dice: float
 
 
 def mask_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -56,3 +67,13 @@ def dice_of(answers: Tensor, target: Tensor) -> Tensor:
     truth = target > 0.5
     total = answers.sum((-2, -1)) + truth.sum((-2, -1))
     return torch.where(total > 0, 2 * (answers & truth).sum((-2, -1)) / total.clamp(min=1), 1.0)
+
+
+def mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:
+    """Of the parts of a step, prompted and not, or one after the other."""
+    return Outcome(mean_of([o.loss for o in outcomes]), mean_of([o.dice for o in outcomes]))
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Their mean, 0 of none."""
+    return float(np.mean(values)) if values else 0.0

@@ -43,6 +43,7 @@ class Circumstances:
         rounds: prompts that follow each other at most.
         steps: of the lesson.
         head_steps: of its head start.
+        still_steps: in which the encoder stays, those included.
         rank: of low-rank changes or projections.
         depth: slices that an encoder with a branch over them looks at together.
     """
@@ -56,6 +57,7 @@ class Circumstances:
     rounds: int = 6
     steps: int = 400
     head_steps: int = 100
+    still_steps: int = 100
     rank: int = 4
     depth: int = 1
 
@@ -81,6 +83,7 @@ def circumstances(config: TeachingConfig, slices: int, device: str) -> Circumsta
         rounds=config.rounds,
         steps=config.steps,
         head_steps=config.head_steps,
+        still_steps=config.still_steps,
         rank=config.rank,
         depth=config.depth,
     )

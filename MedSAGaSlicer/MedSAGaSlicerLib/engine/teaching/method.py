@@ -51,11 +51,12 @@ class Method(ABC):
     name: ClassVar[str]
     lasting_features: ClassVar[bool] = False
     """Whether `features` of a sample stay the same throughout a lesson."""
-    fresh_views: ClassVar[bool] = False
-    """Whether each step makes new views of its slices; otherwise a few are made beforehand."""
     encoder_rate: ClassVar[float] = 0.0
-    share: ClassVar[float] = 0.85
     """The encoder's peak rate relative to the decoder's, unless the settings say another."""
+    encoder_start: ClassVar[float] = 0.0
+    """Part of the steps in which the encoder stays, unless the settings say another."""
+    share: ClassVar[float] = 0.85
+    """Of the taught weights in what answers prompts, unless the settings say another."""
     rank: ClassVar[int] = 0
     """Of what has one, unless the settings say another."""
 
@@ -132,12 +133,6 @@ class Method(ABC):
         """Embeddings (n, C, h, w) without gradients, before the model itself has learned."""
         with torch.no_grad():
             return self.features(samples)
-
-    @property
-    def views(self) -> int:
-        """How many views of each slice are made beforehand."""
-        needed = not self.fresh_views or self.learned is not None
-        return self.config.views if needed else 0
 
     def facts(self) -> dict[str, Any]:
         """What the lesson's report says of the method besides its name, as plain values."""

@@ -16,7 +16,7 @@ from MedSAGaSlicerLib.engine.teaching.choice import Machine, choose, free_on_car
 from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.machine_speed import free_bytes, machine_speed
 from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
-from MedSAGaSlicerLib.engine.teaching.planning import settled
+from MedSAGaSlicerLib.engine.teaching.planning import settled, undecided
 from MedSAGaSlicerLib.engine.weight_files import declared_family, read_tensors
 from MedSAGaSlicerLib.errors import InputError
 
@@ -131,8 +131,7 @@ def plan_rows(
 
 def settled_but_method(network: Any, config: TeachingConfig) -> TeachingConfig:
     """The settings for a model, with the method still open."""
-    found = settled(config.by(AUTO), network)
-    return replace(found, method=AUTO, encoder_rate=config.encoder_rate, rank=config.rank)
+    return undecided(settled(config.by(AUTO), network), config)
 
 
 def plan_table(rows: list[dict[str, Any]], machine: Machine, slices: int) -> str:

@@ -34,10 +34,23 @@ def settled(config: TeachingConfig, model: SamModel) -> TeachingConfig:
         batch=batch,
         at_once=config.at_once or (batch if small else 1),
         encoder_rate=config.encoder_rate or METHOD_CLASSES[method].encoder_rate,
+        encoder_start=config.encoder_start or METHOD_CLASSES[method].encoder_start,
         rank=config.rank or METHOD_CLASSES[method].rank,
         share=config.share or METHOD_CLASSES[method].share,
         views=config.views or (8 if small else 2),
         guesses=config.guesses or (8 if small else 1),
+    )
+
+
+def undecided(known: TeachingConfig, given: TeachingConfig) -> TeachingConfig:
+    """Settled settings with the method open, and what depends on it as it was given."""
+    return replace(
+        known,
+        method=AUTO,
+        share=given.share,
+        encoder_rate=given.encoder_rate,
+        encoder_start=given.encoder_start,
+        rank=given.rank,
     )
 
 

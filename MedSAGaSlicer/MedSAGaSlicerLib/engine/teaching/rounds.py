@@ -11,7 +11,14 @@ from torch import Tensor
 
 from MedSAGaSlicerLib.engine.preprocessing import preprocessing_of
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import STRONGEST
-from MedSAGaSlicerLib.engine.teaching.losses import dice_of, mask_loss, true_iou
+from MedSAGaSlicerLib.engine.teaching.losses import (
+    Outcome,
+    dice_of,
+    mask_loss,
+    mean_of,
+    mean_outcome,
+    true_iou,
+)
 from MedSAGaSlicerLib.engine.teaching.samples import as_masks, target_batch, valid_batch
 from MedSAGaSlicerLib.engine.teaching.simulated_prompts import (
     PromptBatch,
@@ -31,14 +38,6 @@ _OWN_CLICK: Final = 0.3
 _MASK_PROMPT: Final = 0.8
 _OTHERS: Final = 0.3
 _SECOND_LOOK: Final = 0.5
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Mean loss of a step and mean Dice of what the model answered last."""
-
-    loss: float
-    dice: float
 
 
 class Rounds:
@@ -63,6 +62,8 @@ class Rounds:
         rng: np.random.Generator,
         rounds: int,
         share: float = 1.0,
+        *,
+        still: bool = False,
     ) -> Outcome:
         """Gather the gradients of one batch; while embeddings still change, also the locators'.
 
@@ -72,9 +73,11 @@ class Rounds:
             rng: source of all that is simulated.
             rounds: the first prompt and the corrections after it; 0: unprompted ones alone.
             share: of these samples in all those of an update.
+            still: whether the embeddings are the base's, of which the locators know enough.
         """
         self._share = share
-        features = self._method.features(samples)
+        method = self._method
+        features = method.still_features(samples) if still else method.features(samples)
         # Rounds are backed up one by one, so that only one is in memory; the encoder, if it
         # learns, is backed up once, from the sum of what reached its output.
         leaf = features.detach().requires_grad_(features.requires_grad)
@@ -91,7 +94,7 @@ class Rounds:
             outcomes.append(self._chain(rng, batch.part(shown), first, max(1, rounds)))
         if placed and self._method.learned is not None:
             outcomes.append(self._unprompted(batch.part(placed), rng))
-            if not self._method.lasting_features:
+            if not still:
                 parts, seed = [samples[n].part for n in placed], int(rng.integers(1 << 31))
                 self._locate(batch.part(placed), parts, seed)
         if features.requires_grad and leaf.grad is not None:
@@ -133,7 +136,7 @@ class Rounds:
                 losses.append(float(loss.detach()))
                 answers += dice_of(logits.detach() > 0, batch.targets[seen, 0]).tolist()
             learned.eval()
-        return Outcome(_mean(losses), _mean(answers))
+        return Outcome(mean_of(losses), mean_of(answers))
 
     def _backward(self, loss: Tensor) -> None:
         self._method.backward(loss * self._share)
@@ -191,7 +194,7 @@ class Rounds:
                 prompts = prompts.and_click(*corrections(rng, answers, masks, self._scale))
                 use = rng.random() < _MASK_PROMPT
                 previous = answer.clamp(-STRONGEST, STRONGEST) if use else None
-        return Outcome(_mean(losses), _mean(dice_of(answer > 0, batch.targets[:, 0]).tolist()))
+        return Outcome(mean_of(losses), mean_of(dice_of(answer > 0, batch.targets[:, 0]).tolist()))
 
     def _unprompted(self, batch: _Batch, rng: np.random.Generator) -> Outcome:
         guess = batch.guess
@@ -202,7 +205,7 @@ class Rounds:
         loss, answer = self._judged(batch, logits, scores, ambiguous=False)
         self._backward(loss)
         dice = dice_of(answer > 0, batch.targets[:, 0]).tolist()
-        return Outcome(float(loss.detach()), _mean(dice))
+        return Outcome(float(loss.detach()), mean_of(dice))
 
     def _judged(
         self, batch: _Batch, logits: Tensor, scores: Tensor, ambiguous: bool
@@ -288,12 +291,3 @@ class _Batch:
             None if self.guess is None else self.guess[chosen],
             chosen if self.rows is None else [self.rows[n] for n in chosen],
         )
-
-
-def mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:
-    """Of the parts of a step, prompted and not, or one after the other."""
-    return Outcome(_mean([o.loss for o in outcomes]), _mean([o.dice for o in outcomes]))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else 0.0

@@ -46,8 +46,8 @@ class TimePlan:
 
     Attributes:
         preparing: encoding views before the first step.
-        step: of one that changes the model.
-        steps: all of them, the head start's too.
+        step: of one that changes all that the method teaches.
+        steps: all of them, the head start's and those in which the encoder stays too.
         measuring: before and after, on the slices kept aside.
     """
 
@@ -72,11 +72,13 @@ def plan_time(cost: ModelCost, method: str, given: Circumstances, speed: Speed) 
     encodes = given.held_out * (1 if method == "decoder" else 1 + given.shown(method))
     step = given.batch * _encoding(cost, method, given, speed) + _rounds(cost, method, given, speed)
     step += _update(cost, method, given, speed)
+    still = _rounds(cost, "decoder", given, speed) + _update(cost, "decoder", given, speed)
     head = _locating(cost, given.guesses, speed)
+    stages = (given.head_steps, given.still_steps - given.head_steps)
     return TimePlan(
         preparing=taught * given.views * encode,
         step=step,
-        steps=given.head_steps * head + (given.steps - given.head_steps) * step,
+        steps=stages[0] * head + stages[1] * still + (given.steps - sum(stages)) * step,
         measuring=measured + encodes * encode,
     )
 
