@@ -29,7 +29,7 @@ print(time.perf_counter() - start, "torch" in sys.modules)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--runs", type=int, default=9)
     runs = parser.parse_args().runs
     rounds = [{name: _import_once(name) for name in (*MODULES, "torch")} for _ in range(runs)]
     torch_s = statistics.median(one["torch"][0] for one in rounds)

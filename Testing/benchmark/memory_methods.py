@@ -176,9 +176,9 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
         seconds.append(round(time.perf_counter() - begin, 2))
     most = peak(device) - start
     gc.collect()
-    found: dict[str, object] = {"peak": most, "side": side, "seconds": seconds}
+    found: dict[str, object] = {"peak": most, "before": start, "side": side, "seconds": seconds}
     floor = round((held(device) - start) / GIB, 3)
-    plan = {"planned": round(planned(name, options) / GIB, 3)} if name in METHODS else {}
+    plan = {"planned": round((planned(name, options) - start) / GIB, 3)} if name in METHODS else {}
     return {**found, "weights": weight_bytes(options.family), "floor": floor, **plan}
 
 
@@ -189,11 +189,11 @@ def weight_bytes(family: str) -> int:
 
 
 def planned(method: str, options: argparse.Namespace) -> int:
-    """What the planner predicts above the model's weights, of one slice and no cache."""
+    """What the planner predicts for the process, or for the GPU, with one slice and no cache."""
     model = build(options.family, "meta")
     config = settled(replace(TeachingConfig(), method=method, batch=1, views=1, guesses=1), model)
     plan = plan_memory(cost_of(options.family), method, circumstances(config, 1, options.device))
-    return plan.total - plan.process - plan.cached - weight_bytes(options.family)
+    return plan.total - plan.cached
 
 
 def held(device: torch.device) -> int:

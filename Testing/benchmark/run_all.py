@@ -23,7 +23,7 @@ from pathlib import Path
 from lines import RESULTS, Line, replace
 
 HERE = Path(__file__).resolve().parent
-TOO_LONG_S = 600
+TOO_LONG_S = 300
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ RUNS = (
     Run("starter", gpu=True),
     Run("encode", "--rounds 3", gpu=True),
     Run("encode-mobile_sam", "--family mobile_sam --rounds 3", gpu=True),
-    Run("galore", "--rank 4 16", gpu=True),
+    Run("galore", "--rank 4", gpu=True),
     Run("kept"),
     Run("late", "--family starter --steps 4", gpu=True),
     Run("plan", "--family starter", gpu=True),
     Run("teach", gpu=True),
     Run("propagate", "--rounds 3", gpu=True),
-    Run("finish", "--slices 30", gpu=True),
-    Run("worker", "--kills 40"),
+    Run("finish", "--slices 20", gpu=True),
+    Run("worker", "--kills 20"),
     Run("teach_worker", "--stops 4 --kills 3"),
     Run("scene"),
     Run("big_volume"),

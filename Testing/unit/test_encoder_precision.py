@@ -67,7 +67,7 @@ class TestHalfPrecision:
         assert any(tensor.any() for tensor in encoder.values())
         assert all(p.dtype == torch.float32 for p in base.model.parameters())
 
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("method", ["late", "lora", "adapter", *METHODS])
     def test_infinite_gradients_at_first_are_left_out(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
     ) -> None:

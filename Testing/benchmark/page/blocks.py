@@ -51,7 +51,7 @@ def starter() -> str:
 def methods() -> str:
     """Which way of teaching is best, as far as it was measured."""
     lines = nshot.rows()
-    steps = nshot.steps_of(lines)[0]
+    steps = nshot.most_lessons(lines)
     own = [line for line in lines if line["steps"] == steps and line["shots"] == 15]
     known = {
         method: {(li["structure"], li["seed"]): li for li in own if li["method"] == method}
@@ -93,11 +93,10 @@ def kept() -> str:
     """Sizes of what lessons leave."""
     lines = read(RESULTS / "cpu" / "kept.jsonl")
     sizes = [f"`{li['benchmark'].rpartition(' ')[2]}` {li['value'] / 1e6:.0f} MB" for li in lines]
-    return (
-        f"Of a lesson on ViT-B ({lines[0]['reference'] / 1e6:.0f} MB) is kept by {', '.join(sizes)}."
-        if lines
-        else f"What is kept of a lesson was {MISSING}."
-    )
+    if not lines:
+        return f"What is kept of a lesson was {MISSING}."
+    model = f"ViT-B ({lines[0]['reference'] / 1e6:.0f} MB)"
+    return f"Of a lesson on {model} is kept by {', '.join(sizes)}."
 
 
 def large() -> str:
@@ -106,11 +105,11 @@ def large() -> str:
     taken = lines["scene and worker above empty processes and the volume"]
     near = volumes.latest("regions")
     told = []
-    for size, words in (("0.12", "an eighth"), ("0.25", "a quarter")):
+    for size, words in (("0.12", "below an eighth"), ("0.25", "from there to a quarter")):
         name = f"box Dice, objects up to {size} of the side"
         if f"{name}, whole" in near:
             whole, close = (near[f"{name}, {way}"]["value"] for way in ("whole", "auto"))
-            told.append(f"from {whole:.2f} to {close:.2f} for boxes below {words} of the side")
+            told.append(f"from {whole:.2f} to {close:.2f} for boxes {words} of the side")
     first = (
         "On slices larger than its input the starter's mean Dice rises "
         f"{', '.join(told)}, when they are looked at from near. "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from lines import RESULTS, read
 
-from page.markdown import Line, command, mean, origin, table
+from page.markdown import MISSING, Line, command, mean, origin, table
+from page.teaching import STRUCTURES
 
 METHODS = ("decoder", "late", "lora", "galore", "adapter", "full")
 ASKED = ("decoder", "late", "lora", "galore", "adapter")
+KINDS = {"point": "One click", "box": "A box", "none": "No prompt, slice by slice"}
 SHOTS = (1, 3, 5, 10, 15, 20)
 KEY = ("structure", "seed", "shots", "method", "steps")
 COMMAND = (
@@ -27,35 +29,49 @@ def steps_of(lines: list[Line]) -> list[int]:
     return sorted({line["steps"] for line in lines}, reverse=True)
 
 
+def most_lessons(lines: list[Line]) -> int:
+    """The length of lessons of which there are most."""
+    return max(steps_of(lines), key=lambda steps: sum(line["steps"] == steps for line in lines))
+
+
 def section() -> str:
-    """A table for each length of lessons; what is missing is an empty cell, and is counted."""
+    """Tables for each length of lessons; what is missing is an empty cell."""
     lines = rows()
-    parts = [command(COMMAND)]
+    parts = []
     for steps in steps_of(lines):
         own = [line for line in lines if line["steps"] == steps]
-        parts.append(f"Lessons of {steps} steps:")
-        parts.append(steps_table(own))
-    return "\n\n".join([*parts, f"{origin(lines)}." if lines else ""])
+        parts.append(command(f"{COMMAND} --steps {steps}"))
+        for kind, title in KINDS.items():
+            known = [line for line in own if f"{kind} after" in line]
+            if known:
+                parts.append(f"{title}, lessons of {steps} steps:")
+                parts.append(steps_table(known, kind))
+    return "\n\n".join([*parts, f"{origin(lines)}." if lines else MISSING])
 
 
-def steps_table(lines: list[Line]) -> str:
+def steps_table(lines: list[Line], kind: str) -> str:
     """Structures and numbers of masks in rows, ways of teaching in columns."""
     methods = [one for one in METHODS if one in ASKED or any(li["method"] == one for li in lines)]
     found = []
-    for structure in sorted({line["structure"] for line in lines}):
+    for structure in sorted({*STRUCTURES, *(line["structure"] for line in lines)}):
         own = [line for line in lines if line["structure"] == structure]
-        before = mean([line["point before"] for line in own])
-        found.append([structure, "0", *[f"{before:.3f}"] * len(methods)])
+        if not own:
+            found.append([structure, "", *[MISSING] * len(methods)])
+            continue
+        before = [line[f"{kind} before"] for line in own if f"{kind} before" in line]
+        base = f"{mean(before):.3f}" if before else "none"
+        found.append([structure, "0", *[base] * len(methods)])
         for shots in SHOTS:
-            cells = [cell(own, method, shots) for method in methods]
-            found.append(["", str(shots), *cells])
+            found.append(["", str(shots), *(cell(own, one, shots, kind) for one in methods)])
     return table(["structure", "masks", *(f"`{method}`" for method in methods)], found)
 
 
-def cell(lines: list[Line], method: str, shots: int) -> str:
+def cell(lines: list[Line], method: str, shots: int, kind: str) -> str:
     """The mean over the seeds, the smallest and largest, and how many seeds there are."""
     values = [
-        line["point after"] for line in lines if (line["method"], line["shots"]) == (method, shots)
+        line[f"{kind} after"]
+        for line in lines
+        if (line["method"], line["shots"]) == (method, shots)
     ]
     if not values:
         return ""
