@@ -3,7 +3,7 @@
 #   make test       all checks and all tests
 #   make check      the checks without the tests: seconds
 #   make benchmark  the figures of speed, one JSON line each: less than 20 minutes on two quiet cores;
-#                   DEVICE=cuda for those of a GPU
+#                   DEVICE=cuda for those of a GPU, OFFICIAL=... for a clone of MobileSAM to compare with
 #   make benchmark-accuracy DATA=...    the tables of accuracy: hours, in pieces that are kept
 #   make benchmark-page                 BENCHMARKS.md, README's figures and pictures, from the lines
 
@@ -31,7 +31,7 @@ check: $(VENV)/.test-ready
 	$(BIN)/python Testing/check.py --no-tests
 
 benchmark: $(VENV)/.test-ready
-	$(BIN)/python Testing/benchmark/run_all.py --device $(DEVICE)
+	$(BIN)/python Testing/benchmark/run_all.py --device $(DEVICE) $(if $(OFFICIAL),--official "$(OFFICIAL)")
 	$(BIN)/python Testing/benchmark/make_page.py
 
 benchmark-accuracy: $(VENV)/.test-ready

@@ -3,6 +3,7 @@
     python Testing/benchmark/run_all.py                      the CPU set
     python Testing/benchmark/run_all.py --device cuda        the GPU set, by the same scripts
     python Testing/benchmark/run_all.py --only scene worker  some of them
+    python Testing/benchmark/run_all.py --official CLONE     beside MobileSAM's code as well
 
 What a script prints replaces `results/<device>/<name>.jsonl` as a whole when it has ended well;
 otherwise the file stays as it was. Every line gets the command that printed it. BENCHMARKS.md is
@@ -28,12 +29,16 @@ TOO_LONG_S = 300
 
 @dataclass(frozen=True)
 class Run:
-    """A script with its options; on a GPU it is given `--device` as well."""
+    """A script with its options; on a GPU it is given `--device` as well.
+
+    With ``beside_clone`` it needs the reader's clone of another repository.
+    """
 
     name: str
     options: str = ""
     cpu: bool = True
     gpu: bool = False
+    beside_clone: bool = False
 
     @property
     def script(self) -> str:
@@ -45,7 +50,7 @@ RUNS = (
     Run("import"),
     Run("starter", gpu=True),
     Run("encode", "--rounds 3", gpu=True),
-    Run("encode-mobile_sam", "--family mobile_sam --rounds 3", gpu=True),
+    Run("encode-mobile_sam", "--family mobile_sam --rounds 3", gpu=True, beside_clone=True),
     Run("galore", "--rank 4", gpu=True),
     Run("kept"),
     Run("late", "--family starter --steps 4", gpu=True),
@@ -66,15 +71,17 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--official", type=Path, help="a clone of ChaoningZhang/MobileSAM")
     parser.add_argument("--only", nargs="+", choices=[run.name for run in RUNS])
     options = parser.parse_args()
     gpu = options.device != "cpu"
     chosen = [run for run in RUNS if (run.gpu if gpu else run.cpu)]
+    chosen = [run for run in chosen if options.official or not run.beside_clone]
     failed, start = [], time.monotonic()
     for run in chosen:
         if options.only is None or run.name in options.only:
             began = time.monotonic()
-            well = measured(run, options.device)
+            well = measured(run, options.device, options.official)
             told = "" if well else ", FAILED: its figures stay as they were"
             failed += [run.name] * (not well)
             print(f"# {run.name}: {time.monotonic() - began:.0f} s{told}", file=sys.stderr)
@@ -82,11 +89,14 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def measured(run: Run, device: str) -> bool:
+def measured(run: Run, device: str, clone: Path | None) -> bool:
     """Run a script, show and keep its lines; False if it failed or took too long."""
     words = [f"Testing/benchmark/{run.script}", *run.options.split()]
     words += ["--device", device] * (device != "cpu")
     command = [sys.executable, str(HERE / run.script), *words[1:]]
+    if run.beside_clone:
+        command += ["--official", str(clone)]
+        words += ["--official", "CLONE"]
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
     lines: list[Line] = []
     with subprocess.Popen(
@@ -95,11 +105,16 @@ def measured(run: Run, device: str) -> bool:
         # With all that it started itself: a grandchild would keep the pipe open.
         alarm = threading.Timer(TOO_LONG_S, os.killpg, (process.pid, signal.SIGKILL))
         alarm.start()
-        for text in process.stdout or ():
-            print(text, end="", flush=True)
-            if text.startswith("{"):
-                lines.append({**json.loads(text), "command": " ".join(["python", *words])})
-        alarm.cancel()
+        try:
+            for text in process.stdout or ():
+                print(text, end="", flush=True)
+                if text.startswith("{"):
+                    lines.append({**json.loads(text), "command": " ".join(["python", *words])})
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            alarm.cancel()
     if process.returncode != 0 or not lines:
         return False
     folder = RESULTS / device.partition(":")[0]

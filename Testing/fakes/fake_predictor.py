@@ -9,6 +9,7 @@ name, or "name:folder". With a folder the predictor is told there what to do and
   ``go-<first pixel>`` exists; ``hold-decode``, ``decoding`` and ``go-decode`` likewise;
 - ``crash-encode``, ``crash-decode``: the process kills itself, once for each such file if it is
   empty, always if it contains "always"; ``fail-decode``: an ordinary exception;
+- ``full-card``: encoding and decoding fail on a graphics card, as torch says it;
 - ``encode-seconds``, ``decode-seconds``: how long it takes, for benchmarks.
 
 An embedding is the slice averaged in 8 x 8 blocks, times the name's length (its only "weight"). A
@@ -75,6 +76,9 @@ class FakePredictor:
             os.kill(os.getpid(), signal.SIGKILL)
         if (self.folder / f"fail-{what}").exists():
             msg = f"the fake fails to {what}"
+            raise RuntimeError(msg)
+        if (self.folder / "full-card").exists() and self.device == "cuda":
+            msg = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity ..."
             raise RuntimeError(msg)
         seconds = self.folder / f"{what}-seconds"
         if seconds.exists():

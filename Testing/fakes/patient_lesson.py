@@ -2,7 +2,8 @@
 
 Give the client ``lesson="patient_lesson:give"`` and the environment ``PATIENT_LESSON``, a folder.
 After three steps it waits there for a file ``end``, which says how to end: "better", "worse",
-"unmeasured", or a word that ``fake_lesson`` would fail with.
+"unmeasured", "full card" (better, after it stepped down), or a word that ``fake_lesson`` would fail
+with.
 """
 
 import os
@@ -15,7 +16,9 @@ from MedSAGaSlicerLib.engine.teaching.events import (
     Finished,
     Prepared,
     Progress,
+    RoomWanted,
     Started,
+    SteppedDown,
     Stopped,
     Validated,
 )
@@ -38,6 +41,10 @@ def give(order, stop):
                 return
             time.sleep(0.001)
     how = cue.read_text()
+    if how == "full card":
+        yield RoomWanted("cuda", 4 << 30, 1 << 30)
+        yield SteppedDown("decoder", 2, "galore", 4, "CUDA out of memory")
+        how = "better"
     if how not in VERDICTS:
         raise ERRORS.get(how, RuntimeError(how))
     after = {"better": 0.8, "worse": 0.4}.get(how)

@@ -33,7 +33,8 @@ class AnnotatingTestCase(unittest.TestCase):
     """
 
     def setUp(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        # Everything of these tests lies where paths are not what programs are tried with.
+        self.folder = tempfile.TemporaryDirectory(prefix="Größe 左 лево ")
         self.addCleanup(self.folder.cleanup)
         folders = {name: str(Path(self.folder.name) / name.lower()) for name in OWN_FOLDERS}
         own = mock.patch.dict(os.environ, {**folders, registry.FOLDER_VARIABLE: self.folder.name})

@@ -148,6 +148,21 @@ class TeachingTest(AnnotatingTestCase):
         self.assertFalse(self.visible("useResultButton"))
         self.wait_until(self.ui.teachButton.isEnabled)
 
+    def test_a_lesson_on_a_full_card_has_prompts_answered_by_the_cpu_and_steps_down(self) -> None:
+        self.begin()
+        client = self.logic.annotators._client
+        devices = [client.device]
+        with (
+            mock.patch.object(self.panel.desk, "say", wraps=self.panel.desk.say) as said,
+            mock.patch.object(client, "use_device", wraps=client.use_device) as moved,
+        ):
+            self.end("full card")
+        lines = [call.args[0] for call in said.call_args_list]
+        self.assertIn("The lesson waits for memory on cuda.", lines)
+        self.assertIn("Too little memory: it goes on by decoder, 2 objects at once.", lines)
+        self.assertEqual([call.args[0] for call in moved.call_args_list], ["cpu", *devices])
+        self.assertIn("0.500 → 0.800", self.ui.resultLabel.text)
+
     def test_a_lesson_with_the_disk_full_says_so(self) -> None:
         self.begin()
         self.end("disk")

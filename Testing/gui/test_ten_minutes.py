@@ -39,8 +39,13 @@ def workplace(
 
 @pytest.mark.parametrize("kind", ["made", "real"])
 def test_a_newcomers_ten_minutes_come_to_a_finished_volume_and_back_next_week(
-    workplace: Workplace, kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    workplace: Workplace,
+    kind: str,
+    request: pytest.FixtureRequest,
+    checkout: Path,
+    tmp_path: Path,
 ) -> None:
+    installed = stamps(checkout / "MedSAGaSlicer")
     made = kind == "made"
     case = made_case() if made else real_case(request.getfixturevalue("shared_data"))
     steps: list[str] = []
@@ -55,6 +60,8 @@ def test_a_newcomers_ten_minutes_come_to_a_finished_volume_and_back_next_week(
     assert steps == ["click", "box", "propagated", "painted", "confirmed", *steps[5:]]
     assert steps[5:] == ["teaching", "taught", "finished"]
     assert ("torch" in sys.modules) == torch_was_here
+    # Where Slicer is installed for everybody, nobody may write.
+    assert stamps(checkout / "MedSAGaSlicer") == installed
 
     confirmed = workplace.annotator.confirmed()
     masks = {position: walk.mask(position.index) for position in confirmed}
@@ -69,3 +76,10 @@ def test_a_newcomers_ten_minutes_come_to_a_finished_volume_and_back_next_week(
     assert all((walk.mask(p.index) == mask).all() for p, mask in masks.items())
     workplace.wait_until(lambda: workplace.ui.galleryList.count == len(confirmed))
     assert workplace.ui.reviewTable.rowCount
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    """The files of a folder, and when each was written last; without code, and what comes of it."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    code = (".py", ".pyc")
+    return {path: path.stat().st_mtime_ns for path in files if path.suffix not in code}

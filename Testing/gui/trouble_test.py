@@ -1,6 +1,7 @@
 """What can go wrong while annotating: it is said, and the panel goes on."""
 
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import slicer
@@ -29,6 +30,23 @@ class WorkerTroubleTest(AnnotatingTestCase):
         self.annotator.point("Segment 1", self.ras(20, 20, 3))
         self.wait_for_masks()
         np.testing.assert_array_equal(self.mask(3), disc(20, 20))
+
+    def test_a_full_graphics_card_is_told_and_the_cpu_answers_the_same_prompts(self) -> None:
+        self.logic.annotators._client.use_device("cuda")
+        self.wait_until(lambda: self.ui.modelStateLabel.text == "ready (cuda)")
+        (self.cues / "full-card").touch()
+        with mock.patch.object(self.panel.desk, "say", wraps=self.panel.desk.say) as said:
+            self.ui.pointButton.click()
+            self.click(40, 30, 6)
+            self.click(20, 20, 6)
+            self.wait_until(lambda: self.mask(6)[20, 20] and self.mask(6)[30, 40])
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30) | disc(20, 20))
+        self.assertEqual(len(self.annotator.prompts()), 2)
+        lines = [call.args[0] for call in said.call_args_list]
+        self.assertTrue(any("card is out of memory: the CPU answers" in line for line in lines))
+        self.look()
+        self.assertEqual(self.ui.modelStateLabel.text, "cpu: card full")
+        self.assertIn("prompts are kept", self.ui.modelStateLabel.toolTip)
 
     def test_a_worker_that_dies_once_is_started_again_and_nothing_is_lost(self) -> None:
         (self.cues / "crash-decode").touch()
@@ -98,6 +116,55 @@ class UnusualDataTest(AnnotatingTestCase):
         self.look()
         self.assertEqual(self.panel.sections.jobs.doing, "")
         self.assertFalse(self.ui.jobWidget.isVisibleTo(self.widget.parent))
+
+    def test_a_segmentation_that_cannot_be_written_says_why_and_keeps_the_prompts(self) -> None:
+        self.open_panel()
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.wait_for_masks()
+        warp = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "a warp")
+        self.segmentation.SetAndObserveTransformNodeID(warp.GetID())
+        self.click(20, 20, 6)
+        self.look()
+        self.assertIn("'CT segmentation'", self.ui.statusLabel.text)
+        self.assertEqual(len(self.logic.annotators.current.prompts()), 1)
+        self.segmentation.SetAndObserveTransformNodeID(None)
+        self.look()
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
+        self.click(20, 20, 6)
+        self.wait_for_masks()
+        self.assertTrue(self.mask(6)[20, 20])
+
+    def test_a_segmentation_from_a_read_only_file_is_annotated_and_the_file_left_alone(
+        self,
+    ) -> None:
+        self.open_panel()
+        path = Path(self.folder.name) / "read only.seg.nrrd"
+        writer = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+        writer.SetFileName(str(path))
+        self.assertTrue(writer.WriteData(self.segmentation))
+        self.segmentation.SetAndObserveStorageNodeID(writer.GetID())
+        path.chmod(0o444)
+        before = path.read_bytes()
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.wait_for_masks()
+        self.look()
+        self.ui.confirmButton.click()
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
+        self.assertEqual(len(self.logic.annotators.current.confirmed()), 1)
+        self.assertEqual(path.read_bytes(), before)
+
+    def test_where_embeddings_cannot_be_kept_it_says_so_and_masks_come_all_the_same(self) -> None:
+        (Path(self.folder.name) / "cache").touch()
+        with mock.patch.object(self.panel.desk, "say", wraps=self.panel.desk.say) as said:
+            self.open_panel()
+            self.ui.pointButton.click()
+            self.click(40, 30, 6)
+            self.wait_for_masks()
+            lines = said.call_args_list
+            self.wait_until(lambda: any("kept in memory" in call.args[0] for call in lines))
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
 
 
 class PropagatingTest(AnnotatingTestCase):

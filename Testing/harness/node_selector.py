@@ -84,7 +84,7 @@ class qMRMLNodeComboBox(QWidget):
         layout.addWidget(self._box)
         self._box.activated.connect(self._choose)
         self._scene: slicer.vtkMRMLScene | None = None
-        self._scene_listening, self._node_listening = Listening(), Listening()
+        self._scene_listening, self._node_listening = Listening(self), Listening(self)
         self._settings = dict(SETTINGS)
         self._current = ""
         self._filter = qMRMLSortFilterProxyModel(self._fill, self)

@@ -58,7 +58,7 @@ class qMRMLSegmentEditorWidget(QWidget):
         self._scene: slicer.vtkMRMLScene | None = None
         self._node: slicer.vtkMRMLSegmentEditorNode | None = None
         self._shown = ""
-        self._node_listening, self._core_listening = Listening(), Listening()
+        self._node_listening, self._core_listening = Listening(self), Listening(self)
         self._brushes = {name: Brush(self._logic, name) for name in EFFECTS}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

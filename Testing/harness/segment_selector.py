@@ -26,7 +26,7 @@ class qMRMLSegmentSelectorWidget(QWidget):
         self._box.activated.connect(self._choose)
         self._scene: slicer.vtkMRMLScene | None = None
         self._node: slicer.vtkMRMLSegmentationNode | None = None
-        self._scene_listening, self._node_listening = Listening(), Listening()
+        self._scene_listening, self._node_listening = Listening(self), Listening(self)
         self._current, self._none = "", False
 
     def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +141,7 @@ class TestWithoutMemory:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.short(monkeypatch, "late", steps=3, at_once=2)
-        config = replace(QUICK, method="late", head_start=0.0)
+        config = replace(QUICK, method="late", head_start=0.0, encoder_start=0.01)
         events = list(teach(config, discs(10, 2), base(), tmp_path / "taught", base_name="tiny"))
         (down,) = [event for event in events if isinstance(event, SteppedDown)]
         assert (down.former_at_once, down.at_once, down.method) == (2, 1, "late")
@@ -158,12 +159,15 @@ class TestWithoutMemory:
         monkeypatch.setattr(
             careful, "choose", lambda _c, config, *_: (replace(config, method="full"), "Better.")
         )
-        events = list(teach(QUICK, discs(10, 2), base(), tmp_path / "taught", base_name="tiny"))
+        config = replace(QUICK, encoder_start=0.01)
+        events = list(teach(config, discs(10, 2), base(), tmp_path / "taught", base_name="tiny"))
         downs = [event for event in events if isinstance(event, SteppedDown)]
         assert [event.at_once for event in downs][:1] == [1]
         assert downs[-1].former_method == "full"
         assert downs[-1].method != "full"
         assert finished(events).report["method"] == downs[-1].method
+        settings = json.loads((tmp_path / "taught" / "model.json").read_text())["config"]
+        assert settings["encoder_rate"] == METHOD_CLASSES[downs[-1].method].encoder_rate
 
     def test_a_method_that_was_asked_for_fails_with_advice(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

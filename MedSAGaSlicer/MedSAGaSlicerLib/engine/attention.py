@@ -14,10 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from MedSAGaSlicerLib.engine.products import (
+    QuickLinear,
+    hasten,
+    product,
+    product_gelu,
+    product_plus,
+)
 from MedSAGaSlicerLib.engine.sam_modules import Attention, MLPBlock, get_rel_pos
 
-_SCORES_AT_ONCE = 1 << 20
-"""Scores held at a time: 4 MiB of float32, measured best of 2^18 … 2^23 at 4096 tokens."""
+_SCORES_AT_ONCE = 1 << 19
+"""Scores held at a time by each thread: 2 MiB of float32, measured best of 2^17 … 2^22."""
+
+_MANY_KEYS = 256
+"""From so many keys on each head's products are large enough to be calls of their own."""
 
 _TOKENS_AT_ONCE = 512
 """Tokens that pass the hidden layer at a time: 6 MiB for ViT-B instead of 48."""
@@ -37,16 +47,38 @@ class FusedAttention(Attention):  # type: ignore[misc, valid-type]
         """
         batch, height, width, _ = tokens.shape
         qkv = self.qkv(tokens).reshape(batch, height * width, 3, self.num_heads, -1)
+        if tokens.device.type == "cpu" and not torch.is_grad_enabled():
+            merged = self._picture_by_picture(qkv, height, width)
+        else:
+            merged = self._together(qkv, height, width).transpose(1, 2)
+        result: Tensor = self.proj(merged.reshape(batch, height, width, -1))
+        return result
+
+    def _together(self, qkv: Tensor, height: int, width: int) -> Tensor:
+        """All pictures and heads in one go, (B, heads, N, C), with gradients."""
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if not self.use_rel_pos:
-            mixed = functional.scaled_dot_product_attention(q, k, v)
-        elif tokens.device.type == "cpu":
-            mixed = self._in_chunks(q, k, v, height, width)
-        else:
-            mixed = self._fused(q, k, v, height, width)
-        merged = mixed.transpose(1, 2).reshape(batch, height, width, -1)
-        result: Tensor = self.proj(merged)
-        return result
+            return functional.scaled_dot_product_attention(q, k, v)
+        if qkv.device.type == "cpu":
+            return self._in_chunks(q, k, v, height, width)
+        return self._fused(q, k, v, height, width)
+
+    def _picture_by_picture(self, qkv: Tensor, height: int, width: int) -> Tensor:
+        """(B, N, heads, C) without gradients; what is at work at a time stays in the cache."""
+        batch, count, _, heads, channels = qkv.shape
+        merged = qkv.new_empty(batch, count, heads, channels)
+        for at in range(batch):
+            q, k, v = qkv[at].permute(1, 2, 0, 3)
+            biases = self._biases(q[None], height, width) if self.use_rel_pos else None
+            q = q * self.scale
+            if count < _MANY_KEYS:
+                mixed = _mix_heads(q, k, v, None if biases is None else _sum(*biases)[0])
+                merged[at] = mixed.transpose(0, 1)
+                continue
+            for head in range(heads):
+                given = None if biases is None else (biases[0][0, head], biases[1][0, head])
+                merged[at, :, head] = _mix(q[head], k[head], v[head], given)
+        return merged
 
     def _biases(self, q: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         """Bias of each query towards each row (B, heads, N, H) and column (B, heads, N, W)."""
@@ -76,6 +108,33 @@ class FusedAttention(Attention):  # type: ignore[misc, valid-type]
         wider_v = functional.pad(v, (0, height + width))
         mixed = functional.scaled_dot_product_attention(longer_q, longer_k, wider_v, scale=1.0)
         return mixed[..., :channels]
+
+
+def _sum(rel_h: Tensor, rel_w: Tensor) -> Tensor:
+    """The bias of each query towards each key, (..., N, H W)."""
+    return (rel_h[..., :, None] + rel_w[..., None, :]).flatten(-2)
+
+
+def _mix_heads(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention of a few queries to a few keys: (heads, N, C), q scaled, bias (heads, N, N)."""
+    keys = k.transpose(1, 2)
+    scores = q @ keys if bias is None else bias.baddbmm_(q, keys)
+    return scores.softmax(-1) @ v
+
+
+def _mix(q: Tensor, k: Tensor, v: Tensor, biases: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Attention of one head: (N, C), q scaled; biases (N, H) and (N, W)."""
+    k, v = k.contiguous(), v.contiguous().t()
+    rows = max(1, _SCORES_AT_ONCE * torch.get_num_threads() // len(k))
+    mixed = torch.empty_like(q, memory_format=torch.contiguous_format)
+    for start in range(0, len(q), rows):
+        part = slice(start, start + rows)
+        if biases is None:
+            scores = product(q[part], k)
+        else:
+            scores = product_plus(q[part], k, _sum(biases[0][part], biases[1][part]))
+        mixed[part] = product(scores.softmax(-1), v)
+    return mixed
 
 
 class _ChunkedAttention(torch.autograd.Function):
@@ -148,17 +207,24 @@ class ChunkedMLP(MLPBlock):  # type: ignore[misc, valid-type]
             return whole
         flat = tokens.reshape(-1, tokens.shape[-1])
         result = torch.empty_like(flat)
+        exact = isinstance(self.act, nn.GELU) and self.act.approximate == "none"
+        plain = type(self.lin1) is QuickLinear and exact
         for start in range(0, len(flat), _TOKENS_AT_ONCE):
             part = slice(start, start + _TOKENS_AT_ONCE)
-            result[part] = super().forward(flat[part])
+            if plain:
+                hidden = product_gelu(flat[part], self.lin1.weight, self.lin1.bias)
+                result[part] = self.lin2(hidden)
+            else:
+                result[part] = super().forward(flat[part])
         return result.view_as(tokens)
 
 
 def fuse_attention(encoder: nn.Module) -> None:
-    """Swaps an encoder's attentions and perceptrons for the ones above, in place.
+    """Swaps an encoder's attentions, perceptrons and linear layers for faster ones, in place.
 
     Parameter names and values stay as they are.
     """
+    hasten(encoder)
     for module in encoder.modules():
         if type(module) is Attention:
             module.__class__ = FusedAttention

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from MedSAGaSlicerLib.errors import MedSAGaError
 from MedSAGaSlicerLib.scene.editor_node import editor_node, told
+from MedSAGaSlicerLib.scene.observing import Observers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ class Corrections:
         self.ui, self._desk, self._picked_up = ui, desk, picked_up
         self._editor: Any = None
         self._node: slicer.vtkMRMLSegmentEditorNode | None = None
-        self._tag = 0
+        self._observers = Observers()
         self.ui.correctCollapsibleButton.contentsCollapsed.connect(self.onCollapsed)
 
     @property
@@ -127,13 +128,12 @@ class Corrections:
         if node is not self._node:
             self._forget_node()
             self._node = node
-            self._tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_node)
+            self._observers.add(node, vtk.vtkCommand.ModifiedEvent, self._on_node)
         if self._editor.mrmlSegmentEditorNode() is not node:
             self._editor.setMRMLSegmentEditorNode(node)
 
     def _forget_node(self) -> None:
-        if self._node is not None:
-            self._node.RemoveObserver(self._tag)
+        self._observers.close()
         self._node = None
 
     def _on_node(self, *_event: Any) -> None:

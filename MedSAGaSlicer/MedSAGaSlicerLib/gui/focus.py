@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
+from MedSAGaSlicerLib.scene.observing import Observers
 from MedSAGaSlicerLib.scene.slices import show_slice, shown_axis, shown_slice
 from MedSAGaSlicerLib.scene.volumes import grid_of
 
@@ -20,11 +21,12 @@ class Focus:
         """Start watching the mouse."""
         self._scene = scene
         self._view: slicer.vtkMRMLSliceNode | None = None
+        self._observers = Observers()
         # Missing where the application runs without a window.
         self._crosshair = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
         if self._crosshair is not None:
             event = slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent
-            self._tag = self._crosshair.AddObserver(event, self._on_cursor)
+            self._observers.add(self._crosshair, event, self._on_cursor)
 
     @property
     def view(self) -> slicer.vtkMRMLSliceNode | None:
@@ -58,8 +60,7 @@ class Focus:
 
     def close(self) -> None:
         """Stop watching the mouse."""
-        if self._crosshair is not None:
-            self._crosshair.RemoveObserver(self._tag)
+        self._observers.close()
 
     def _on_cursor(self, *_event: Any) -> None:
         view = self._crosshair.GetCursorPositionXYZ([0.0, 0.0, 0.0])

@@ -8,7 +8,8 @@ from slicer.i18n import tr as _
 
 from MedSAGaSlicerLib.gui import wording
 from MedSAGaSlicerLib.scene.events import Problem
-from MedSAGaSlicerLib.worker.events import Died, Ready
+from MedSAGaSlicerLib.scene.stepping_down import MEMORY
+from MedSAGaSlicerLib.worker.events import Died, Notice, Ready
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -24,16 +25,20 @@ class ModelState:
     def __init__(self, ui: SimpleNamespace, annotators: Annotators) -> None:
         """Nothing is known yet."""
         self.ui, self._annotators = ui, annotators
-        self.device = self.trouble = ""
+        self.device = self.trouble = self._fled_from_card = ""
 
     def forget(self) -> None:
         """Another model, or another worker."""
-        self.device = self.trouble = ""
+        self.device = self.trouble = self._fled_from_card = ""
 
     def hear(self, event: AnnotationEvent) -> bool:
         """Take note of news; whether they are worth telling."""
         if isinstance(event, Ready):
             self.device, self.trouble = event.device, ""
+            # Why it is ready on the CPU is better news.
+            return not self._fled_from_card
+        if isinstance(event, Notice) and event.kind == MEMORY:
+            self._fled_from_card = event.message
         elif isinstance(event, Died):
             self.device, self.trouble = "", event.message
         elif isinstance(event, Problem) and not self.device:
@@ -46,6 +51,8 @@ class ModelState:
     def show(self) -> None:
         """Say it beside the model's name."""
         self.ui.modelStateLabel.setText(self._text())
+        about = _("Whether the model is loaded, and on which device it runs")
+        self.ui.modelStateLabel.setToolTip(self._fled_from_card or self.trouble or about)
 
     def under_way(self, position: SlicePosition | None) -> str:
         """That the slice that is looked at is being embedded, "" if it is not."""
@@ -60,6 +67,8 @@ class ModelState:
     def _text(self) -> str:
         if not self._annotators.running:
             return str(_("not running"))
+        if self.device and self._fled_from_card:
+            return str(_("{device}: card full").format(device=self.device))
         if self.device:
             return str(_("ready ({device})").format(device=self.device))
         if self._annotators.busy:

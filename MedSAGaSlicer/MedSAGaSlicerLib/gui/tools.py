@@ -8,6 +8,7 @@ import qt
 import slicer
 
 from MedSAGaSlicerLib.scene.mouse import MouseTool
+from MedSAGaSlicerLib.scene.observing import Observers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +37,9 @@ class Tools:
         self._segment_id = ""
         self._mouse: MouseTool | None = None
         self._interaction = slicer.app.applicationLogic().GetInteractionNode()
-        self._tag = self._interaction.AddObserver(
-            slicer.vtkMRMLInteractionNode.InteractionModeChangedEvent, self._on_mode
-        )
+        event = slicer.vtkMRMLInteractionNode.InteractionModeChangedEvent
+        self._observers = Observers()
+        self._observers.add(self._interaction, event, self._on_mode)
         self.ui.pointButton.clicked.connect(self.onPoint)
         self.ui.boxButton.clicked.connect(self.onBox)
         self.ui.removeButton.toggled.connect(self.onRemove)
@@ -62,7 +63,7 @@ class Tools:
     def close(self) -> None:
         """The panel is about to be destroyed."""
         self.put_down()
-        self._interaction.RemoveObserver(self._tag)
+        self._observers.close()
 
     def onPoint(self, checked: bool = False) -> None:
         """Take the point tool, or put it down."""

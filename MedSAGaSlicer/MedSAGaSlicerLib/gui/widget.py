@@ -62,7 +62,8 @@ class Panel:
             restarted=self.onRestarted,
         )
         self.desk.before, self.desk.acted = self.sections.corrections.record, self._show
-        self._timer = qt.QTimer()
+        # It goes with the widget: on its own it would keep the panel, which keeps it.
+        self._timer = qt.QTimer(ui.statusLabel)
         self._timer.timeout.connect(self.onTick)
         self._annotators.changed = self.onAnnotatorChanged
 

@@ -17,6 +17,7 @@ from MedSAGaSlicerLib.scene.prefetch import Prefetcher, SliceKeys
 from MedSAGaSlicerLib.scene.reacting import Reactions
 from MedSAGaSlicerLib.scene.region import choose_region, chosen_region
 from MedSAGaSlicerLib.scene.slices import SlicePosition, check_position
+from MedSAGaSlicerLib.scene.stepping_down import SteppingDown
 from MedSAGaSlicerLib.scene.watching import Watch
 from MedSAGaSlicerLib.worker.events import Failed
 
@@ -61,6 +62,7 @@ class AnnotationLoop:
         self._prefetcher = Prefetcher(volume, client, self._keys)
         self._reactions = Reactions(self._annotation, self._asking, self._prefetcher, self._watch)
         self._jobs = Jobs()
+        self._stepping_down = SteppingDown(client)
         self._loading = (0, "")
         self._complaint = ""
         self._watch.observe(volume, segmentation, self._annotation.session.node)
@@ -240,12 +242,22 @@ class AnnotationLoop:
         self._news.append(event)
 
     def _heed(self, events: Sequence[Event]) -> None:
+        notices, asks_again = self._stepping_down.heed(events)
         events = [event for event in events if not self._jobs.heed(event)]
         for event in events:
             if isinstance(event, Failed) and event.request == self._loading[0]:
                 # The worker keeps its former model; so do we.
                 self._annotation.session.model = self._loading[1]
-        self._news += self._reactions.heed(events)
+        self._news += [*self._reactions.heed(events), *notices]
+        if asks_again and self._closed is None:
+            self._ask_unasked()
+
+    def _ask_unasked(self) -> None:
+        waited, self._asking.waits = self._asking.waits, False
+        try:
+            self._news += self._reactions.settle(self._asking.unasked)
+        finally:
+            self._asking.waits = waited
 
     def _check_open(self) -> None:
         if self._closed is not None:

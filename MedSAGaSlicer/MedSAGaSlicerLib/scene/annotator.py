@@ -233,11 +233,7 @@ class Annotator(VolumeJobs):
             WorkerError: the worker cannot be started.
         """
         self._react()
-        waited, self._asking.waits = self._asking.waits, False
-        try:
-            self._news += self._reactions.settle(self._asking.unasked)
-        finally:
-            self._asking.waits = waited
+        self._ask_unasked()
 
     def set_prompts_visible(self, *, visible: bool) -> None:
         """Show or hide the prompts in the views."""

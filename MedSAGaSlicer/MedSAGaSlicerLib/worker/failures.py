@@ -46,6 +46,10 @@ def told(error: Exception) -> tuple[str, str]:
     if not isinstance(error, MedSAGaError):
         traceback.print_exception(error)
     kind = kind_of(error)
+    if kind == "memory" and not isinstance(error, MedSAGaError):
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        text = "Out of memory. Close other programs, or choose a smaller model or another device"
+        return kind, f"{text} ({reason})."
     # The person has to know which of many kinds of accident it was only if nobody foresaw it.
     return kind, f"{type(error).__name__}: {error}" if kind == "internal" else str(error)
 

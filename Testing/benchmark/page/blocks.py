@@ -6,7 +6,7 @@ import re
 
 from lines import RESULTS, read
 
-from page import memory, nshot, speed, teaching, volumes
+from page import memory, nshot, short, speed, teaching, volumes
 from page.markdown import MISSING, Line, amount, mean, table
 
 _PART = re.compile(r"(<!-- figures: (\w+) -->\n)(.*?)(<!-- end of figures -->)", re.DOTALL)
@@ -138,6 +138,7 @@ def cuda() -> str:
 
 
 PARTS = {
+    "short": short.section,
     "teach_short": teach,
     "starter_short": starter,
     "methods_short": methods,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -170,21 +171,27 @@ def methods() -> Figure:
     every = nshot.rows()
     chosen = nshot.most_lessons(every)
     lines = [line for line in every if line["steps"] == chosen]
-    names = sorted({line["structure"] for line in lines})
+    names = sorted({*teaching.STRUCTURES, *(line["structure"] for line in lines)})
     figure, panels = plt.subplots(
-        1, len(names), figsize=(1.2 + 3.6 * len(names), 4), layout="constrained", squeeze=False
+        1, len(names), figsize=(1.2 + 2.8 * len(names), 4), layout="constrained", squeeze=False
     )
     places = {shots: place for place, shots in enumerate((0, *nshot.SHOTS))}
     for name, axes in zip(names, panels[0], strict=True):
         own = [line for line in lines if line["structure"] == name]
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel("masks taught")
+        if not own:
+            axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes, color=GREY)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            continue
         before = mean([line["point before"] for line in own])
-        axes.axhline(before, color="black", linewidth=1, linestyle=":")
+        axes.axhline(before, color="black", linewidth=1, linestyle="--")
         for order, (method, (colour, shape)) in enumerate(METHOD_STYLES.items()):
             draw_method(axes, own, method, (colour, shape), places, before, 0.07 * (order - 2.5))
         axes.set_xticks(list(places.values()), list(places))
         axes.set_xlim(-0.5, len(places) - 0.5)
-        axes.set_title(f"{name} ({len({line['seed'] for line in own})} seeds)", fontsize=10)
-        axes.set_xlabel("masks taught")
+        widen(axes, 0.2)
         axes.grid(axis="y", alpha=0.3)
     panels[0][0].set_ylabel("Dice of one click")
     handles = [
@@ -192,7 +199,7 @@ def methods() -> Figure:
         for method, (colour, shape) in METHOD_STYLES.items()
         if any(line["method"] == method for line in lines)
     ]
-    title = f"lessons of {chosen} steps; dotted: the base"
+    title = f"lessons of {chosen} steps; dashed: the base; dotted: nothing measured between"
     figure.legend(handles=handles, loc="outside lower center", ncols=6, title=title)
     return figure
 
@@ -218,9 +225,18 @@ def draw_method(
             means[shots] = mean(values)
             axes.plot([place + shift] * 2, [min(values), max(values)], color=style[0], linewidth=1)
             axes.plot(place + shift, means[shots], style[1], color=style[0])
-    if len(means) > 1:
-        where = [places[shots] + (shift if shots else 0) for shots in means]
-        axes.plot(where, list(means.values()), color=style[0], alpha=0.6)
+    for (first, low), (last, high) in pairwise(means.items()):
+        # Dotted where numbers of masks between the two were not measured.
+        kind = "-" if places[last] - places[first] == 1 else ":"
+        where = [places[shots] + (shift if shots else 0) for shots in (first, last)]
+        axes.plot(where, [low, high], kind, color=style[0], alpha=0.6)
+
+
+def widen(axes: Any, least: float) -> None:
+    """Show no smaller a range than this: small differences are to look small."""
+    low, high = axes.get_ylim()
+    more = max(0.0, least - (high - low)) / 2
+    axes.set_ylim(low - more, high + more)
 
 
 def propagate() -> Figure:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from MedSAGaSlicerLib.engine.products import QuickLinear
 from MedSAGaSlicerLib.engine.teaching.shared_copy import shared_copy
 from MedSAGaSlicerLib.engine.tiny_vit import TinyViT
 from MedSAGaSlicerLib.errors import InputError
@@ -24,7 +25,7 @@ UP: Final = "low_rank_up"
 _PROJECTION: Final = "qkv"
 
 
-class LowRankProjection(nn.Linear):
+class LowRankProjection(QuickLinear):
     """A projection to queries, keys and values, with changes of queries and values.
 
     Attributes:
@@ -39,7 +40,8 @@ class LowRankProjection(nn.Linear):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., inputs) to (..., 3 * inputs) floating point."""
-        projected = functional.linear(tokens, self.weight, self.bias)
+        # As the encoder without changes computes it, to the last bit.
+        projected = super().forward(tokens)
         low = functional.linear(tokens, self.low_rank_down.flatten(0, 1))
         parts = zip(low.chunk(2, dim=-1), self.low_rank_up, strict=True)
         change = torch.cat([functional.linear(part, up) for part, up in parts], dim=-1)
