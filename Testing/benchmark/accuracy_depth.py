@@ -2,7 +2,8 @@
 
 `--data` as for `accuracy_methods.py`, whose lessons these are: the same slices are taught alone and
 among their neighbours, and measured with the same prompts on files that neither saw. A line for
-each lesson is added to `--results`; what is there is not measured again.
+each lesson is added to `--results`; what is there is not measured again. The rates are higher than
+usual: small networks that begin with nothing would learn little in so few steps.
 """
 
 import argparse
@@ -17,7 +18,8 @@ from report import line_of
 from MedSAGaSlicerLib.engine.predictor import load_predictor
 
 LESSON = "depth, a lesson"
-KEY = ("structure", "seed", "shots", "depth", "steps")
+RATES = ("learning_rate", "encoder_rate", "encoder_start")
+KEY = ("structure", "seed", "shots", "steps", *RATES, "depth")
 
 
 def main() -> None:
@@ -29,17 +31,22 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=15)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--share", type=float, default=0.0, help="0: as suits the method")
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--encoder-rate", type=float, default=1.0)
+    parser.add_argument("--encoder-start", type=float, default=0.3)
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no lesson after these")
     options = parser.parse_args()
     base, structure = load_predictor("starter", "cpu", 1), STRUCTURES[0]
     until = time.monotonic() + 60 * options.minutes
     for seed, depth in itertools.product(options.seeds, options.depths):
         known = keyed(options.results, LESSON, KEY)
-        name = (structure.name, seed, options.shots, depth, options.steps)
+        rates = (getattr(options, name) for name in RATES)
+        name = (structure.name, seed, options.shots, options.steps, *rates, depth)
         if name in known or time.monotonic() > until:
             continue
-        comparison = Comparison(base, structure, options.shots, seed, options, depth)
-        row = {**comparison.lesson("adapter"), "depth": depth}
+        changes = {name: getattr(options, name) for name in RATES} | {"depth": depth}
+        comparison = Comparison(base, structure, options.shots, seed, options, **changes)
+        row = {**comparison.lesson("adapter"), **changes}
         append(options.results, line_of(LESSON, [row["point after"]], "Dice, one click", **row))
 
 

@@ -29,17 +29,24 @@ class Piece:
 
     name: str
     options: str = ""
+    kind: str = "accuracy"
+
+    @property
+    def script(self) -> str:
+        """Its file's name."""
+        return f"{self.kind}_{self.name}.py"
 
     @property
     def command(self) -> str:
         """What to type; the place of the data is the reader's own."""
-        words = [f"python Testing/benchmark/accuracy_{self.name}.py --data DATA", self.options]
+        words = [f"python Testing/benchmark/{self.script} --data DATA", self.options]
         return " ".join(words).strip()
 
 
 PIECES = (
     Piece("starter", "--most-cases 12"),
     Piece("regions"),
+    Piece("precision", "--rounds 0", "bench"),
     *(
         Piece("propagate", f'--only "{name}"')
         for name in ("hippocampus", "spinal cord", "prostate", "trunk organs")
@@ -79,7 +86,7 @@ def measured(piece: Piece, data: Path, minutes: float) -> bool:
     file = RESULTS / f"{piece.name}.jsonl"
     if piece.name not in LESSONS and any(li.get("command") == piece.command for li in read(file)):
         return True
-    command = [sys.executable, str(HERE / f"accuracy_{piece.name}.py"), "--data", str(data)]
+    command = [sys.executable, str(HERE / piece.script), "--data", str(data)]
     command += shlex.split(piece.options)
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
     if piece.name in LESSONS:

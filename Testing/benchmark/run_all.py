@@ -24,7 +24,7 @@ from pathlib import Path
 from lines import RESULTS, Line, replace
 
 HERE = Path(__file__).resolve().parent
-TOO_LONG_S = 300
+TOO_LONG_S = 400
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ RUNS = (
     Run("starter", gpu=True),
     Run("encode", "--rounds 3", gpu=True),
     Run("encode-mobile_sam", "--family mobile_sam --rounds 3", gpu=True, beside_clone=True),
+    Run("precision", "--rounds 3"),
     Run("galore", "--rank 4", gpu=True),
     Run("kept"),
     Run("late", "--family starter --steps 4", gpu=True),

@@ -1,5 +1,7 @@
 """Prompts by the panel's tools, with the mouse in live slice views."""
 
+from unittest import mock
+
 import numpy as np
 import qt
 import slicer
@@ -29,10 +31,30 @@ class PromptingTest(AnnotatingTestCase):
         self.wait_until(lambda: "Mask in" in self.ui.statusLabel.text)
         self.ui.undoButton.click()
         self.assert_mask(np.zeros_like(disc(0, 0)))
-        self.assertEqual((self.prompts(), self.ui.statusLabel.text), ((), "Undone: Point."))
+        self.assertEqual(self.prompts(), ())
+        self.assertIn("Undone: Point.", self.ui.statusLabel.text)
         self.ui.redoButton.click()
         self.assert_mask(disc(40, 30))
         self.assertEqual(len(self.prompts()), 1)
+
+    def test_the_status_line_says_how_far_the_slices_are_that_come_next(self) -> None:
+        self.click(40, 30, 6)
+        self.wait_until(lambda: not self.logic.annotators.busy)
+        annotator = self.logic.annotators.current
+        with (
+            mock.patch.object(type(annotator), "encoding", (43, 120, 2.1)),
+            mock.patch.object(type(self.logic.annotators), "busy", True),
+        ):
+            self.look()
+            self.assertIn("Encoding 43/120, 2 s left.", self.ui.statusLabel.text)
+        self.look()
+        self.assertNotIn("Encoding", self.ui.statusLabel.text)
+
+    def test_the_slices_around_the_one_looked_at_are_embedded_and_counted(self) -> None:
+        self.click(40, 30, 6)
+        annotator = self.logic.annotators.current
+        # All but the one that is looked at.
+        self.wait_until(lambda: annotator.encoding == (11, 11, 0.0))
 
     def test_the_tool_stays_in_hand_until_its_button_is_pressed_again(self) -> None:
         self.ui.pointButton.click()

@@ -96,6 +96,7 @@ class TeachingTest(AnnotatingTestCase):
     def test_a_lesson_shows_how_it_goes_and_masks_are_answered_meanwhile(self) -> None:
         self.begin()
         self.assertEqual(self.ui.lessonBar.value, 30)
+        self.assertEqual(self.ui.lessonBar.text, "30 %, 7 s left")
         self.assertFalse(self.ui.curveLabel.pixmap.isNull())
         self.assertFalse(self.ui.teachButton.isEnabled())
         self.assertIn("under way", self.ui.teachButton.toolTip)

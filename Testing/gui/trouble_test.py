@@ -48,6 +48,20 @@ class WorkerTroubleTest(AnnotatingTestCase):
         self.assertEqual(self.ui.modelStateLabel.text, "cpu: card full")
         self.assertIn("prompts are kept", self.ui.modelStateLabel.toolTip)
 
+    def test_an_answer_is_shown_by_the_first_look_after_it_came(self) -> None:
+        self.ui.pointButton.click()
+        (self.cues / "hold-decode").touch()
+        self.click(40, 30, 6)
+        self.wait_until((self.cues / "decoding").exists)
+        # Ticks come as often as that while something is to be answered.
+        self.assertEqual(self.panel._timer.interval, 10)
+        self.wait_until(lambda: self.annotator.encoding == (11, 11, 0.0))
+        (self.cues / "go-decode").touch()
+        self.logic.annotators._client._channel.wait(60.0)
+        self.look()
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
+        self.assertIn("Mask in", self.ui.statusLabel.text)
+
     def test_a_worker_that_dies_once_is_started_again_and_nothing_is_lost(self) -> None:
         (self.cues / "crash-decode").touch()
         self.annotator.point("Segment 1", self.ras(40, 30, 6))
@@ -205,6 +219,7 @@ class PropagatingTest(AnnotatingTestCase):
         self.ui.propagateBothButton.click()
         self.assertTrue(self.ui.jobWidget.isVisibleTo(self.widget.parent))
         self.assertIn("under way", self.ui.propagateBackButton.toolTip)
+        self.assertIn("Propagating: ", self.ui.statusLabel.text)
         self.ui.stopButton.click()
         self.look()
         self.assertEqual(self.panel.sections.jobs.doing, "")

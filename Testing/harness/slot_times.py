@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import MedSAGaSlicerLib.gui
+from MedSAGaSlicerLib.gui.widget import Panel
 from MedSAGaSlicerLib.scene import mouse
 
 
@@ -40,6 +41,11 @@ class SlotTimes:
         """Every time measured."""
         return np.array([time for times in self.of.values() for time in times])
 
+    def of_actions(self) -> np.ndarray:
+        """Those of what a person did; without the timer's looks, most of which find nothing."""
+        others = (times for name, times in self.of.items() if name != "Panel.onTick")
+        return np.array([time for times in others for time in times])
+
     def longest(self, count: int = 5) -> list[tuple[str, float]]:
         """The slots that took longest at their worst."""
         worst = {name: max(times) for name, times in self.of.items()}
@@ -59,6 +65,32 @@ class SlotTimes:
                     self.of.setdefault(name, []).append(took)
 
         return _with_arity_of(method, run)
+
+
+class LookTimes:
+    """The times between the panel's looks for news while it waits for some, in milliseconds.
+
+    What has come is shown by the next look, so no answer is unseen for longer. To be made before
+    the panel.
+    """
+
+    def __init__(self) -> None:
+        self.between: list[float] = []
+        self._since: float | None = None
+        self._look = Panel.onTick
+        Panel.onTick = lambda panel: self._timed(panel)
+
+    def close(self) -> None:
+        """Time no more."""
+        Panel.onTick = self._look
+
+    def _timed(self, panel: Panel) -> None:
+        now = time.perf_counter()
+        if self._since is not None:
+            self.between.append((now - self._since) * 1000)
+        self._look(panel)
+        waits = panel.desk.annotators.busy
+        self._since = time.perf_counter() if waits else None
 
 
 def _with_arity_of(method: Callable[..., Any], run: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,6 @@
+import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,11 +29,12 @@ from MedSAGaSlicerLib.engine.teaching.memory_plan import (
 )
 from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
 from MedSAGaSlicerLib.engine.teaching.plan_table import plan_rows
-from MedSAGaSlicerLib.engine.teaching.time_plan import Speed, plan_time
+from MedSAGaSlicerLib.engine.teaching.time_plan import Pace, Speed, plan_time
 from MedSAGaSlicerLib.errors import MemoryShortageError
 
 GIB = 1 << 30
 SPEED = Speed(80e9)
+METHOD_LINES = Path(__file__).parents[1] / "benchmark" / "results" / "methods.jsonl"
 
 
 class TestRows:
@@ -52,6 +55,18 @@ class TestRows:
         )
 
 
+def clicks_from_15_masks() -> dict[str, dict[tuple[str, int], float]]:
+    """Dice of one click by method, structure and seed, in the lessons of which most are kept."""
+    lines = [json.loads(line) for line in METHOD_LINES.read_text().splitlines()]
+    (steps, _), *_ = Counter(line["steps"] for line in lines).most_common()
+    found: dict[str, dict[tuple[str, int], float]] = {method: {} for method in METHODS}
+    for line in lines:
+        if (line["steps"], line["shots"]) == (steps, 15):
+            lesson = line["structure"], line["seed"]
+            found[line["method"]][lesson] = line["point after"]
+    return found
+
+
 class TestTime:
     def test_twice_the_speed_takes_about_half(self) -> None:
         slow, fast = (
@@ -67,6 +82,23 @@ class TestTime:
         )
         assert full.step > 3 * late.step
 
+    def test_the_time_left_knows_that_later_steps_take_longer(self) -> None:
+        given = Circumstances(steps=400, head_steps=100, still_steps=250)
+        cost = cost_of("sam_vit_b")
+        plan = plan_time(cost, "lora", given, SPEED)
+        assert plan.head < plan.still < plan.step / 10
+        whole, pace = plan.steps, Pace(cost, "lora", given)
+        for done in (1, 100, 180, 250, 399, 400):
+            taken = done * plan.head
+            if done > 100:
+                taken = 100 * plan.head + (min(done, 250) - 100) * plan.still
+                taken += max(0, done - 250) * plan.step
+            # On a machine that is twice as slow as the plan thought.
+            assert pace.left(0, done, 2 * taken) == pytest.approx(2 * (whole - taken), rel=0.1)
+        # Gone on with in the middle.
+        assert pace.left(250, 260, 10 * plan.step) == pytest.approx(140 * plan.step)
+        assert pace.left(0, 400, 77.0) == 0
+
 
 class TestChoice:
     config = replace(TeachingConfig(batch=4, at_once=4, views=2, guesses=2), method=AUTO)
@@ -76,6 +108,17 @@ class TestChoice:
             chosen, why = choose(cost_of("starter"), self.config, 15, Machine(device))
             assert chosen.method == "decoder"
             assert why.endswith(".")
+
+    def test_auto_is_nothing_that_was_measured_to_be_worse_than_the_decoder(self) -> None:
+        clicks = clicks_from_15_masks()
+        assert len(clicks["decoder"]) >= 5
+        for device, free in itertools.product(("cpu", "cuda"), (None, GIB, 64 * GIB)):
+            chosen, _ = choose(cost_of("starter"), self.config, 15, Machine(device, free, SPEED))
+            found = clicks[chosen.method]
+            both = found.keys() & clicks["decoder"].keys()
+            gains = [found[lesson] - clicks["decoder"][lesson] for lesson in both]
+            assert len(both) >= 5, chosen.method
+            assert sum(gains) >= 0, chosen.method
 
     def test_who_asks_for_a_method_gets_it(self) -> None:
         asked = replace(self.config, method="galore")

@@ -53,6 +53,23 @@ class TestSegmentMany:
         assert told.count("present") == 2
         assert "other: " in told
 
+    def test_the_encoder_computes_in_the_precision_asked_for(
+        self,
+        prompts: Path,
+        volumes: list[Path],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        asked = []
+        monkeypatch.setattr(
+            adapters, "load_predictor", lambda *given: asked.append(given[-1]) or tiny_predictor()
+        )
+        given = ["--prompts", prompts, "--output", tmp_path / "many", "--precision", "bfloat16"]
+        assert run("segment", *volumes, *given) == 0
+        single = [prompts / "anna.json", "--output", tmp_path / "one.seg.nrrd"]
+        assert run("segment", volumes[0], "--prompts", *single) == 0
+        assert asked == ["bfloat16", "float32"]
+
     def test_results_may_lie_beside_the_prompts(
         self, prompts: Path, volumes: list[Path], capsys: pytest.CaptureFixture[str]
     ) -> None:

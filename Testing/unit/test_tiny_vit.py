@@ -50,3 +50,27 @@ def test_gradients_reach_every_weight_of_the_encoding() -> None:
     encoder(torch.rand(2, 3, 32, 32)).square().mean().backward()
 
     assert all(parameter.grad is not None for parameter in encoder.parameters())
+
+
+@pytest.mark.parametrize(("kernel", "side"), [(3, 64), (1, 32)])
+def test_normalisation_within_the_convolutions_gives_the_same_numbers(
+    kernel: int, side: int
+) -> None:
+    torch.manual_seed(0)
+    encoder = TinyViT(side, kernel, classifier=False).eval()
+    for name, tensor in [*encoder.named_buffers(), *encoder.named_parameters()]:
+        if name.endswith(("running_var", "bn.weight")):
+            tensor.data.uniform_(0.5, 2.0)
+        elif name.endswith(("running_mean", "bn.bias")):
+            tensor.data.normal_()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    image = torch.rand(2, 3, side, side)
+    one_by_one = encoder(image).detach()
+    with torch.inference_mode():
+        in_one = encoder(image)
+
+    torch.testing.assert_close(in_one, one_by_one, rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(before[name], now) for name, now in encoder.state_dict().items())
+    encoder.get_parameter("layers.2.downsample.conv3.bn.bias").data.normal_()
+    with torch.inference_mode():
+        assert not torch.allclose(encoder(image), in_one, atol=1e-3)

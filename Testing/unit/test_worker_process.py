@@ -100,6 +100,15 @@ def test_the_worker_s_threads_leave_one_core(stage: Stage) -> None:
     assert ready.threads == 5
 
 
+def test_the_worker_encodes_in_the_precision_asked_for(stage: Stage) -> None:
+    pytest.importorskip("torch")
+    own = "MedSAGaSlicerLib.engine.predictor:load_predictor"
+    chosen = {"predictor": own, "model": "starter", "device": "cpu", "threads": 1}
+    client = stage.client(**chosen, precision="bfloat16")
+    ready = only(client.wait(client.start(), timeout_s=SAFETY_S), Ready)
+    assert ready.encoder.endswith("-bfloat16")
+
+
 def test_a_real_network_answers_as_it_does_in_this_process(stage: Stage) -> None:
     torch = pytest.importorskip("torch")
     from random_weights import load

@@ -238,7 +238,7 @@ def _predictor(options: argparse.Namespace, reporter: Reporter) -> Predictor:
 
     reporter.progress(0, 0, f"loading {options.model}")
     adapter = getattr(options, "adapter", None)
-    return load_taught(options.model, options.device, options.threads, adapter)
+    return load_taught(options.model, options.device, options.threads, adapter, options.precision)
 
 
 def _region(options: argparse.Namespace) -> RegionChoice:

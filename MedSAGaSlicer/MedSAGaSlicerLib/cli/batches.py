@@ -33,6 +33,7 @@ def finish(options: argparse.Namespace, reporter: Reporter) -> None:
         finish=settings,
         device=options.device,
         threads=options.threads,
+        precision=options.precision,
     )
     outcomes = _carry_out(orders, options, reporter)
     for outcome in outcomes:
@@ -56,6 +57,7 @@ def segment_many(options: argparse.Namespace, reporter: Reporter, further: dict[
         options=further,
         device=options.device,
         threads=options.threads,
+        precision=options.precision,
     )
     _conclude(_carry_out(orders, options, reporter), options, reporter)
 

@@ -14,13 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from MedSAGaSlicerLib.engine.products import (
-    QuickLinear,
-    hasten,
-    product,
-    product_gelu,
-    product_plus,
-)
+from MedSAGaSlicerLib.engine.products import hasten, perceive, product, product_plus
 from MedSAGaSlicerLib.engine.sam_modules import Attention, MLPBlock, get_rel_pos
 
 _SCORES_AT_ONCE = 1 << 19
@@ -28,9 +22,6 @@ _SCORES_AT_ONCE = 1 << 19
 
 _MANY_KEYS = 256
 """From so many keys on each head's products are large enough to be calls of their own."""
-
-_TOKENS_AT_ONCE = 512
-"""Tokens that pass the hidden layer at a time: 6 MiB for ViT-B instead of 48."""
 
 
 class FusedAttention(Attention):  # type: ignore[misc, valid-type]
@@ -46,13 +37,17 @@ class FusedAttention(Attention):  # type: ignore[misc, valid-type]
             (B, H, W, C).
         """
         batch, height, width, _ = tokens.shape
+        given = tokens.dtype
+        if not torch.is_grad_enabled():
+            # Of another type only in reduced precision: then all of the attention is.
+            tokens = tokens.to(self.qkv.weight.dtype)
         qkv = self.qkv(tokens).reshape(batch, height * width, 3, self.num_heads, -1)
         if tokens.device.type == "cpu" and not torch.is_grad_enabled():
             merged = self._picture_by_picture(qkv, height, width)
         else:
             merged = self._together(qkv, height, width).transpose(1, 2)
         result: Tensor = self.proj(merged.reshape(batch, height, width, -1))
-        return result
+        return result if torch.is_grad_enabled() else result.to(given)
 
     def _together(self, qkv: Tensor, height: int, width: int) -> Tensor:
         """All pictures and heads in one go, (B, heads, N, C), with gradients."""
@@ -202,21 +197,11 @@ class ChunkedMLP(MLPBlock):  # type: ignore[misc, valid-type]
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., C) to (..., C); with gradients all tokens at once, as they are kept anyway."""
-        if torch.is_grad_enabled():
+        bent = isinstance(self.act, nn.GELU) and self.act.approximate == "none"
+        if torch.is_grad_enabled() or not bent:
             whole: Tensor = super().forward(tokens)
             return whole
-        flat = tokens.reshape(-1, tokens.shape[-1])
-        result = torch.empty_like(flat)
-        exact = isinstance(self.act, nn.GELU) and self.act.approximate == "none"
-        plain = type(self.lin1) is QuickLinear and exact
-        for start in range(0, len(flat), _TOKENS_AT_ONCE):
-            part = slice(start, start + _TOKENS_AT_ONCE)
-            if plain:
-                hidden = product_gelu(flat[part], self.lin1.weight, self.lin1.bias)
-                result[part] = self.lin2(hidden)
-            else:
-                result[part] = super().forward(flat[part])
-        return result.view_as(tokens)
+        return perceive(tokens, self.lin1, self.lin2)
 
 
 def fuse_attention(encoder: nn.Module) -> None:

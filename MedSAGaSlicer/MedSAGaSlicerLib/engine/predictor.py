@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from MedSAGaSlicerLib.engine import registry
 from MedSAGaSlicerLib.engine.attention import fuse_attention
@@ -24,8 +24,9 @@ from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel
 from MedSAGaSlicerLib.engine.mask_prompt import mask_logits
 from MedSAGaSlicerLib.engine.neighbours import check_shown, plane_size
+from MedSAGaSlicerLib.engine.precision import FULL, choose_precision, lowered
 from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
-from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_mask
+from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_ambiguous, is_mask
 from MedSAGaSlicerLib.errors import InputError
 
 Logits = npt.NDArray[np.float32]
@@ -56,13 +57,17 @@ class Predictor:
     depth: int = 1
     """How many slices it is shown at a time, see `engine.neighbours`."""
 
-    def __init__(self, model: SamModel, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, model: SamModel, device: str | torch.device = "cpu", precision: str = FULL
+    ) -> None:
         """Take over a model: it moves to the device, in evaluation mode, with fused attention.
 
-        Parameter names and values stay as they are.
+        Parameter names and values stay as they are. `precision` (`engine.precision`) is what it
+        encodes in; the decoder is float32 always. InputError is raised if there is none such.
         """
         self.model = model.to(device).eval()
         self.device = torch.device(device)
+        self.precision = choose_precision(precision, self.device)
         self._rules = preprocessing_of(model.family, model.input_size)
         fuse_attention(model.image_encoder)
         with torch.inference_mode():
@@ -71,11 +76,18 @@ class Predictor:
 
     @cached_property
     def encoder_key(self) -> str:
-        """Names what an embedding depends on besides the slice: encoder weights, preprocessing.
+        """Names what an embedding depends on besides the slice: encoder, precision, preprocessing.
 
         Models that share their encoder and differ in the decoder share the key.
         """
-        return f"{self.encoder_fingerprint}-{self._rules.name}-{self._rules.input_size}"
+        key = f"{self.encoder_fingerprint}-{self._rules.name}-{self._rules.input_size}"
+        return key if self.precision == FULL else f"{key}-{self.precision}"
+
+    @cached_property
+    def _encoder(self) -> nn.Module:
+        """What encodes: the model's own, or in reduced precision a copy of it."""
+        encoder = self.model.image_encoder
+        return encoder if self.precision == FULL else lowered(encoder)
 
     @cached_property
     def encoder_fingerprint(self) -> str:
@@ -121,7 +133,7 @@ class Predictor:
             check_shown(pixels, self.depth)
         images = torch.stack([self._rules.prepare(pixels)[0] for pixels in slices])
         with torch.inference_mode():
-            features = self.model.image_encoder(images.to(self.device)).float().cpu().numpy()
+            features = self._encoder(images.to(self.device)).float().cpu().numpy()
         # Copies: a view would keep the whole batch alive, and in the encoder's own memory order.
         return [
             Embedding(features[at].copy("C"), plane_size(pixels), self.encoder_key)
@@ -235,17 +247,12 @@ class Predictor:
             raise InputError(msg)
 
 
-def is_ambiguous(prompts: Prompts, previous_logits: MaskPrompt | None) -> bool:
-    """Whether it is a single positive point, which leaves open how much is meant."""
-    alone = len(prompts.points) == 1 and prompts.box is None and previous_logits is None
-    return alone and prompts.positive[0]
-
-
 def load_predictor(
     name_or_path: str | Path,
     device: str = "auto",
     threads: int | None = None,
     folder: Path | None = None,
+    precision: str = FULL,
 ) -> Predictor:
     """Load a model by its registered name, or from a weight file.
 
@@ -256,9 +263,11 @@ def load_predictor(
             `cuda:1`, or `mps` (untested).
         threads: of torch on the CPU, for the whole process; None leaves them as they are.
         folder: of downloaded models; by default `registry.model_folder()`.
+        precision: of encoding: `float32`, `bfloat16`, or `auto` (`engine.precision`). Embeddings
+            of one are none of the other.
 
     Raises:
-        InputError: no such name, file or device, or the model is not on this machine yet.
+        InputError: no such name, file, precision or device, or the model is not here yet.
         CheckpointError: the file's weights cannot be used.
         DependencyError: this torch has no such device.
     """
@@ -269,7 +278,7 @@ def load_predictor(
         torch.set_num_threads(threads)
     chosen = choose_device(device)
     path, family = _find(str(name_or_path), folder)
-    return Predictor(load_model(path, family), chosen)
+    return Predictor(load_model(path, family), chosen, precision)
 
 
 def _find(name_or_path: str, folder: Path | None) -> tuple[Path, str | None]:

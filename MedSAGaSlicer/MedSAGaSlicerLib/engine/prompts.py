@@ -135,3 +135,9 @@ def _check_box(box: Box, size: tuple[int, int]) -> None:
         raise InputError(msg)
     _check_inside((left, top), size, "The box corner")
     _check_inside((right, bottom), size, "The box corner")
+
+
+def is_ambiguous(prompts: Prompts, previous_logits: MaskPrompt | None) -> bool:
+    """Whether it is a single positive point, which leaves open how much is meant."""
+    alone = len(prompts.points) == 1 and prompts.box is None and previous_logits is None
+    return alone and prompts.positive[0]

@@ -30,6 +30,7 @@ class SegmentOrder(Order):
         adapter: a taught model's folder.
         options: further arguments of `segment_file`.
         device, threads: what to compute with; they are not part of the settings.
+        precision: of encoding, as of `load_predictor`.
     """
 
     prompts: Path
@@ -38,6 +39,7 @@ class SegmentOrder(Order):
     options: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
     threads: int | None = None
+    precision: str = "float32"
 
     def settings(self) -> dict[str, Any]:
         """Which prompts, which model, and how."""
@@ -45,6 +47,7 @@ class SegmentOrder(Order):
             "prompts": digest(self.prompts),
             "model": self.model,
             "adapter": None if self.adapter is None else digest(self.adapter / MODEL_FILE),
+            "precision": self.precision,
             "options": {name: str(value) for name, value in self.options.items()},
         }
 
@@ -61,7 +64,7 @@ class SegmentOrder(Order):
         return {"voxels": voxels}
 
     def _load(self) -> SlicePredictor:
-        model = loaded(self.model, self.device, self.threads, self.adapter)
+        model = loaded(self.model, self.device, self.threads, self.adapter, self.precision)
         region = self.options.get("region")
         looks: SlicePredictor = model if region is None else looking(model, region)
         return looks
@@ -104,7 +107,9 @@ def segment_orders(
 
 
 @lru_cache(maxsize=1)
-def loaded(model: str, device: str, threads: int | None, adapter: Path | None) -> Predictor:
+def loaded(
+    model: str, device: str, threads: int | None, adapter: Path | None, precision: str
+) -> Predictor:
     """The model, loaded once for all volumes that follow one another.
 
     Raises:
@@ -113,4 +118,4 @@ def loaded(model: str, device: str, threads: int | None, adapter: Path | None) -
     # Here, not above: the command line makes orders without torch.
     from MedSAGaSlicerLib.engine.teaching.adapters import load_taught
 
-    return load_taught(model, device, threads, adapter)
+    return load_taught(model, device, threads, adapter, precision)

@@ -8,11 +8,14 @@ both models, the last stage keeps the resolution of the third, and segment-anyth
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from MedSAGaSlicerLib.engine.products import perceive, product, product_gelu
 from MedSAGaSlicerLib.engine.sam_modules import LayerNorm2d
 
 _DIMS = (64, 128, 160, 320)
@@ -25,11 +28,49 @@ _MLP_RATIO = 4
 _IMAGENET_CLASSES = 1000
 
 
+class _ConvNorm(nn.Sequential):
+    """A convolution and the normalisation after it, which without gradients are one step."""
+
+    c: nn.Conv2d
+    bn: nn.BatchNorm2d
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', H', W')."""
+        if torch.is_grad_enabled() or self.bn.training:
+            output: Tensor = self.bn(self.c(x))
+            return output
+        return self._in_one(x, product)
+
+    def bent(self, x: Tensor) -> Tensor:
+        """GELU of it."""
+        if torch.is_grad_enabled() or self.bn.training:
+            return functional.gelu(self(x))
+        return self._in_one(x, product_gelu)
+
+    def _in_one(self, x: Tensor, multiply: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+        # A few thousand numbers; kept, they would have to be watched for a change of the weights.
+        mean, variance = self.bn.get_buffer("running_mean"), self.bn.get_buffer("running_var")
+        scale: Tensor = self.bn.weight * torch.rsqrt(variance + self.bn.eps)
+        weight = self.c.weight * scale[:, None, None, None]
+        bias = self.bn.bias - mean * scale
+        if self.c.kernel_size == (1, 1) and self.c.stride == (1, 1) and self.c.groups == 1:
+            tokens = x.permute(0, 2, 3, 1)
+            return multiply(tokens, weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
+        y = functional.conv2d(x, weight, bias, self.c.stride, self.c.padding, groups=self.c.groups)
+        return _bent_in_place(y) if multiply is product_gelu else y
+
+
+def _bent_in_place(x: Tensor) -> Tensor:
+    """GELU, in the memory of what is given, for there may be much of it."""
+    bent: Tensor = torch.ops.aten.gelu_(x)
+    return bent
+
+
 def _conv_norm(
     inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
+) -> _ConvNorm:
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(OrderedDict(c=conv, bn=nn.BatchNorm2d(outputs)))
+    return _ConvNorm(OrderedDict(c=conv, bn=nn.BatchNorm2d(outputs)))
 
 
 class _Stem(nn.Module):
@@ -45,7 +86,8 @@ class _Stem(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        output: Tensor = self.seq(image)
+        first, _, second = self.seq
+        output: Tensor = second(cast(_ConvNorm, first).bent(image))
         return output
 
 
@@ -60,9 +102,10 @@ class _InvertedBottleneck(nn.Module):
         self.conv3 = _conv_norm(wide, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.gelu(self.conv1(x))
-        y = functional.gelu(self.conv2(y))
-        return functional.gelu(self.conv3(y) + x)
+        y = self.conv3(self.conv2.bent(self.conv1.bent(x)))
+        if torch.is_grad_enabled():
+            return functional.gelu(y + x)
+        return _bent_in_place(y.add_(x))
 
 
 class _Merging(nn.Module):
@@ -75,9 +118,7 @@ class _Merging(nn.Module):
         self.conv3 = _conv_norm(outputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.gelu(self.conv1(x))
-        y = functional.gelu(self.conv2(y))
-        output: Tensor = self.conv3(y)
+        output: Tensor = self.conv3(self.conv2.bent(self.conv1.bent(x)))
         return output
 
 
@@ -120,8 +161,11 @@ class _Mlp(nn.Module):
         self.fc2 = nn.Linear(dim * _MLP_RATIO, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        output: Tensor = self.fc2(functional.gelu(self.fc1(self.norm(x))))
-        return output
+        y = self.norm(x)
+        if torch.is_grad_enabled():
+            output: Tensor = self.fc2(functional.gelu(self.fc1(y)))
+            return output
+        return perceive(y, self.fc1, self.fc2)
 
 
 class _Block(nn.Module):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import time
+from typing import TYPE_CHECKING, Final, Protocol
 
 from slicer.i18n import tr as _
 
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from types import SimpleNamespace
 
     from MedSAGaSlicerLib.gui.desk import Desk
+
+
+_TELLING: Final = 3
+"""After so many slices it can be told how long the others will take."""
 
 
 class Job(Protocol):
@@ -43,6 +48,7 @@ class JobRow:
         self.ui, self._desk = ui, desk
         self._job: Job | None = None
         self._doing = ""
+        self._begun = 0.0
         self.ui.jobWidget.setVisible(False)
         self.ui.stopButton.clicked.connect(self.onStop)
 
@@ -59,7 +65,7 @@ class JobRow:
 
     def watch(self, job: Job, doing: str) -> None:
         """Show a job that has begun."""
-        self._job, self._doing = job, str(doing)
+        self._job, self._doing, self._begun = job, str(doing), time.monotonic()
         self.follow()
 
     def follow(self) -> None:
@@ -74,7 +80,16 @@ class JobRow:
             # A bar without an end says that nobody knows it yet.
             self.ui.jobBar.setMaximum(max(0, total))
             self.ui.jobBar.setValue(min(done, total))
-            self._desk.say(str(self._job.message))
+            self._desk.say(str(self._job.message) or self._line(done, total))
+
+    def _line(self, done: int, total: int) -> str:
+        if not total:
+            return str(_("{doing}: slice {done}.").format(doing=self._doing, done=done))
+        line = str(_("{doing}: {done}/{total}").format(doing=self._doing, done=done, total=total))
+        if done < _TELLING:
+            return f"{line}."
+        left = (time.monotonic() - self._begun) / done * max(0, total - done)
+        return line + str(_(", {left:.0f} s left.").format(left=left))
 
     def forget(self) -> None:
         """The annotation has ended, and the job with it."""

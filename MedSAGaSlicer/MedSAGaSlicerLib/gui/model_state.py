@@ -64,6 +64,17 @@ class ModelState:
         text = _("Encoding {slice} …").format(slice=wording.slice_name(position))
         return str(text)
 
+    def ahead(self) -> str:
+        """How far the slices are that will be looked at next, "" if nothing is to be done."""
+        annotator = self._annotators.current
+        if annotator is None or not self._annotators.busy or not self.device:
+            return ""
+        done, total, seconds = annotator.encoding
+        if done >= total or seconds is None:
+            return ""
+        text = _("Encoding {done}/{total}, {left:.0f} s left.")
+        return str(text.format(done=done, total=total, left=seconds))
+
     def _text(self) -> str:
         if not self._annotators.running:
             return str(_("not running"))

@@ -191,6 +191,9 @@ class TeachSection:
         if job is None:
             return
         self.ui.lessonBar.setValue(round(100 * job.fraction))
+        left = "" if job.seconds_left is None else _(", {left:.0f} s left")
+        # %p is the percentage.
+        self.ui.lessonBar.setFormat("%p %" + left.format(left=job.seconds_left))
         self.ui.resultLabel.setText(outcome_line(job))
         used, unused = _("The taught model is not in use."), _("It is in use already.")
         self._controls.allow(self.ui.useResultButton, unused if job.used else "")

@@ -226,6 +226,9 @@ class Panel:
         self._controls.allow(self.ui.addSegmentButton, volumeless)
         self.sections.show(situation)
         line = situation.obstacle or self._model.under_way(situation.position) or self.desk.said
+        if not situation.obstacle and not self.sections.busy:
+            # A lesson on the same processor has it wait; a job says itself how far it is.
+            line = f"{line} {self._model.ahead()}".strip()
         self.ui.statusLabel.setText(line)
         self.ui.statusLabel.setToolTip(line if situation.obstacle else self.desk.details)
         if annotator is not None:

@@ -112,6 +112,16 @@ class AnnotationLoop:
         return self._closed is None and self._prefetcher.is_ready(SlicePosition(axis, index))
 
     @property
+    def encoding(self) -> tuple[int, int, float | None]:
+        """Slices around the one looked at: embedded, to be embedded, and the seconds that takes.
+
+        The seconds are None before the first; where nothing is to be done, all are embedded.
+        """
+        done, total = self._prefetcher.progress
+        seconds = self._prefetcher.seconds_per_encode
+        return done, total, None if seconds is None else (total - done) * seconds
+
+    @property
     def model(self) -> str:
         """The model chosen last for this annotation, "" if none ever was."""
         return self._annotation.session.model

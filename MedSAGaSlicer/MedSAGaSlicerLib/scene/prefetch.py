@@ -198,6 +198,11 @@ class Prefetcher:
         """Whether prompts on a slice are answered at once, as far as is known."""
         return self._keys.is_known(position) and self._keys.key(position) in self._ready
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many of the slices that will be looked at next are embedded, and how many to be."""
+        return sum(key in self._ready for key, _ in self._listed), len(self._listed)
+
     def restart(self) -> None:
         """Begin anew, as when another model is used or voxels have changed."""
         here, self._here, self._direction = self._here, None, 0

@@ -53,6 +53,7 @@ class InferenceClient(Link):
         adapter: str | None = None,
         device: str = "auto",
         threads: int | None = None,
+        precision: str | None = None,
         cache_folder: str | None = None,
         ram_bytes: int = 1 << 30,
         disk_bytes: int = 8 << 30,
@@ -67,12 +68,12 @@ class InferenceClient(Link):
         ``command`` is the worker's complete command line (``launch.python_command``), None for
         this very Python. ``environment`` replaces the inherited one: give Slicer's start-up
         environment to any command other than PythonSlicer. ``model`` is a registry name or a
-        path, ``adapter`` a folder. ``cache_folder`` None is the usual place on the worker's
-        machine; ``disk_bytes`` 0 keeps embeddings in memory only. ``predictor`` is the
-        "module:function" that the worker calls to load a model, ``adapters`` the one that puts an
-        adapter on it. ``start_limit_s`` is the time a worker has to introduce itself,
-        ``silence_limit_s`` the longest it may leave a sign of life unanswered before it is taken
-        for hung.
+        path, ``adapter`` a folder, ``precision`` that of ``engine.predictor.load_predictor``, None
+        for its usual one. ``cache_folder`` None is the usual place on the worker's machine;
+        ``disk_bytes`` 0 keeps embeddings in memory only. ``predictor`` is the "module:function"
+        that the worker calls to load a model, ``adapters`` the one that puts an adapter on it.
+        ``start_limit_s`` is the time a worker has to introduce itself, ``silence_limit_s`` the
+        longest it may leave a sign of life unanswered before it is taken for hung.
         """
         self.command = tuple(python_command() if command is None else command)
         self.environment = environment
@@ -86,7 +87,8 @@ class InferenceClient(Link):
         self.cache_folder, self.disk_bytes = cache_folder, disk_bytes
         cache = {"folder": cache_folder, "ram_bytes": ram_bytes, "disk_bytes": disk_bytes}
         hello: dict[str, Any] = {"protocol": VERSION, "predictor": predictor, "cache": cache}
-        hello |= {"adapters": adapters, "threads": threads}
+        hello |= {"adapters": adapters, "threads": threads, "precision": precision}
+        self.precision = precision
         super().__init__(make_channel, hello, Load(0, model, adapter, device))
 
     def start(self) -> int:

@@ -9,7 +9,7 @@ from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache, default_fold
 from MedSAGaSlicerLib.engine.example_file import read_examples
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.events import Event
-from MedSAGaSlicerLib.worker.loaded_model import default_threads, function_of
+from MedSAGaSlicerLib.worker.loaded_model import base_of, default_threads
 
 Place = tuple[str, str, int]
 
@@ -51,7 +51,8 @@ def give(order: dict[str, Any], stop: Callable[[], bool]) -> Iterator[Event]:
 
     examples = read_examples(Path(order["examples"]))
     threads = order["threads"] or default_threads()
-    base = function_of(order["predictor"])(order["model"], device=order["device"], threads=threads)
+    make, precision = order["predictor"], order.get("precision")
+    base = base_of(make, order["model"], order["device"], threads, precision)
     cache = order["cache"]
     folder = Path(cache["folder"]) if cache["folder"] else default_folder()
     yield from teach(

@@ -150,7 +150,13 @@ def predict(
 
 
 def load(
-    factory: str, model: str, adapter: str | None, device: str, threads: int, adapters: str
+    factory: str,
+    model: str,
+    adapter: str | None,
+    device: str,
+    threads: int,
+    adapters: str,
+    precision: str | None = None,
 ) -> LoadedModel:
     """Load a model, and with an adapter have that one on by default.
 
@@ -160,13 +166,23 @@ def load(
     Raises:
         ImportError, AttributeError: there is no such function.
     """
-    base: Predictor = function_of(factory)(model, device=device, threads=threads)
+    base: Predictor = base_of(factory, model, device, threads, precision)
 
     def adapt(folder: str) -> TaughtPredictor:
         taught: TaughtPredictor = function_of(adapters)(Path(folder), base)
         return taught
 
     return LoadedModel(base if adapter is None else adapt(adapter), adapt)
+
+
+def base_of(factory: str, model: str, device: str, threads: int, precision: str | None) -> Any:
+    """What a "module:function" makes of a model; it is told of the precision only if one is asked.
+
+    Raises:
+        ImportError, AttributeError: there is no such function.
+    """
+    asked = {} if precision is None else {"precision": precision}
+    return function_of(factory)(model, device=device, threads=threads, **asked)
 
 
 def give_back_memory() -> None:

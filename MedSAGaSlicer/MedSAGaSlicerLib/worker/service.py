@@ -115,7 +115,8 @@ class Service:
         name, adapter, device = header["model"], header["adapter"], header["device"]
         threads = self._hello["threads"] or default_threads()
         make, adapt = self._hello["predictor"], self._hello["adapters"]
-        model = load(make, name, adapter, device, threads, adapt)
+        precision = self._hello.get("precision")
+        model = load(make, name, adapter, device, threads, adapt, precision)
         with self._lock:
             self._model = model
         give_back_memory()

@@ -49,6 +49,7 @@ class TeachClient:
         environment: Mapping[str, str] | None = None,
         device: str = "auto",
         threads: int | None = None,
+        precision: str | None = None,
         cache_folder: str | None = None,
         disk_bytes: int = 8 << 30,
         predictor: str = "MedSAGaSlicerLib.engine.predictor:load_predictor",
@@ -70,7 +71,7 @@ class TeachClient:
         )
         cache = {"folder": cache_folder, "ram_bytes": _RAM_BYTES, "disk_bytes": disk_bytes}
         self._settings: dict[str, Any] = {"device": device, "threads": threads, "cache": cache}
-        self._settings |= {"predictor": predictor, "lesson": lesson}
+        self._settings |= {"predictor": predictor, "lesson": lesson, "precision": precision}
         self._clock = clock
         self._channel: Channel | None = None
         self._lesson: Lesson | None = None
@@ -90,6 +91,8 @@ class TeachClient:
         command = teaching_command(client.command)
         if command[0] == client.command[0]:
             shared = {"environment": client.environment, "device": client.device}
+            # The embeddings of another precision would not be found.
+            shared["precision"] = client.precision
             shared["cache_folder"] = client.cache_folder
         else:
             # Another machine's, or another environment's.

@@ -154,6 +154,7 @@ PARTS = {
     "unet": teaching.beside_unet,
     "methods": nshot.section,
     "propagate": volumes.propagating,
+    "precision": volumes.precision,
     "regions": volumes.regions,
     "review": volumes.review,
 }

@@ -94,7 +94,8 @@ def memory_bars() -> Figure:
         for place, method in enumerate(reversed(names)):
             line = lines.get((family, method))
             if line is None:
-                axes.text(0, place, " ?", va="center", color=GREY)
+                told = memory.cell(None, method, family)
+                axes.text(0, place, f" {told}", va="center", color=GREY, fontsize=9)
                 continue
             published = method in memory.PUBLISHED
             axes.barh(place, line["value"], color=GREY if published else BLUE)
@@ -126,18 +127,26 @@ def teach() -> Figure:
             for when, colour, shape in (("before", GREY, "o"), ("after", BLUE, "D")):
                 values = [row[key + when] for row in rows if key + when in row]
                 if not values:
-                    axes.text(0.02, place, "not measured", va="center", color=GREY)
+                    missing(axes, place)
                     continue
                 axes.plot(values, [place] * len(values), shape, color=colour, alpha=0.35)
                 axes.plot(mean(values), place, shape, color=colour, markersize=10, label=when)
         axes.set_xlabel(title)
         axes.grid(axis="x", alpha=0.3)
         axes.set_ylim(-0.5, len(found) - 0.5)
+        if key:
+            axes.set_xlim(0, 1.05 * axes.get_xlim()[1])
     titles = [teaching.STRUCTURES[name] for name in reversed(found)]
     panels[0].set_yticks(range(len(found)), titles)
     panels[0].set_ylabel("structure")
     legend_once(panels[0])
     return figure
+
+
+def missing(axes: Any, place: float) -> None:
+    """Say on a line of the axes that there is nothing."""
+    where = axes.get_yaxis_transform()
+    axes.text(0.03, place, "not measured", va="center", color=GREY, transform=where)
 
 
 def unet() -> Figure:
@@ -153,12 +162,13 @@ def unet() -> Figure:
         for place, name in enumerate(teaching.STRUCTURES):
             values = [row[key] for row in found[name]]
             if not values:
-                axes.text(place + shift, 0.01, "not\nmeasured", ha="center", fontsize=8, color=GREY)
+                axes.text(place + shift, 0.02, "not measured", ha="center", rotation=90, color=GREY)
                 continue
             axes.bar(place + shift, mean(values), 0.26, color=colour, label=label)
             axes.plot([place + shift] * len(values), values, "o", color="black", markersize=4)
             axes.text(place + shift, 0.02, f"{mean(values):.2f}", ha="center", color="white")
     axes.set_xticks(range(len(teaching.STRUCTURES)), teaching.STRUCTURES.values())
+    axes.set_xlim(-0.5, len(teaching.STRUCTURES) - 0.5)
     axes.set_ylim(0, 1.12)
     axes.set_ylabel("Dice of all slices, no prompts")
     axes.set_xlabel("structure (a dot: a seed)")

@@ -81,6 +81,8 @@ def label(line: Line) -> str:
 
 def compared(line: Line, reference: float) -> str:
     """How much less ours is, from pairs of alternating runs where there are any."""
+    if line["unit"] == "Dice":
+        return f"{line['value'] - reference:+.4f}"
     if line["value"] <= 0 or reference <= 0:
         return ""
     pairs = sorted(line.get("official_over_ours", []))

@@ -9,6 +9,7 @@ from page.markdown import MISSING, Line, command, mean, origin, table
 STARTER = "python Testing/benchmark/accuracy_starter.py --data DATA --most-cases 12"
 PROPAGATE = "python Testing/benchmark/accuracy_propagate.py --data DATA"
 REGIONS = "python Testing/benchmark/accuracy_regions.py --data DATA"
+PRECISION = "python Testing/benchmark/bench_precision.py --data DATA --rounds 0"
 REVIEW = "python Testing/benchmark/accuracy_review.py --data DATA --volumes 1"
 KINDS = {"one": "one", "three": "three", "ends": "three, both ends among them"}
 STRATEGIES = (
@@ -106,6 +107,26 @@ def review() -> str:
         for line in {(li["benchmark"], li["case"], li["seed"]): li for li in lines}.values()
     ]
     return "\n\n".join([command(REVIEW), table(header, rows), f"{origin(lines)}."])
+
+
+def precision() -> str:
+    """Dice of the starter in reduced precision, beside that in full."""
+    found = [line for line in latest("precision").values() if line["unit"] == "Dice"]
+    lines = [line for line in found if "reference" in line]
+    if not lines:
+        return "\n\n".join([command(PRECISION), MISSING + "."])
+    rows = [
+        [
+            line["benchmark"].removeprefix("starter Dice in "),
+            f"{line['reference']:.4f}",
+            f"{line['value']:.4f}",
+            f"{line['value'] - line['reference']:+.4f}",
+            str(line["cases"]),
+        ]
+        for line in lines
+    ]
+    header = ["", "float32", "reduced", "difference", "files"]
+    return "\n\n".join([command(PRECISION), table(header, rows), f"{origin(lines)}."])
 
 
 def regions() -> str:

@@ -47,6 +47,7 @@ class FinishOrder(Order):
         region: how slices are shown to the model.
         finish: how.
         device, threads: what to compute with; they are not part of the settings.
+        precision: of encoding, as of `load_predictor`.
     """
 
     adapter: Path
@@ -57,6 +58,7 @@ class FinishOrder(Order):
     finish: FinishSettings = field(default_factory=FinishSettings)
     device: str = "auto"
     threads: int | None = None
+    precision: str = "float32"
 
     def settings(self) -> dict[str, Any]:
         """Which adapter, and how."""
@@ -66,6 +68,7 @@ class FinishOrder(Order):
             "axis": self.axis,
             "frame": self.frame,
             "region": str(self.region),
+            "precision": self.precision,
             "finish": self.finish.to_dict(),
         }
 
@@ -77,7 +80,7 @@ class FinishOrder(Order):
         self.region.check_fits(volume.geometry.shape_ijk)
         axis = "k" if volume.is_2d else self.axis
         progress(0, 0, f"loading {self.model}")
-        taught = loaded(self.model, self.device, self.threads, str(self.adapter))
+        taught = loaded(self.model, self.device, self.threads, str(self.adapter), self.precision)
         finished = finish_volume(
             volume,
             looking(taught, self.region),
@@ -123,7 +126,9 @@ def finish_orders(
 
 
 @lru_cache(maxsize=1)
-def loaded(model: str, device: str, threads: int | None, adapter: str) -> TaughtPredictor:
+def loaded(
+    model: str, device: str, threads: int | None, adapter: str, precision: str
+) -> TaughtPredictor:
     """The model with the adapter on, loaded once for all volumes that follow one another.
 
     Raises:
@@ -134,7 +139,7 @@ def loaded(model: str, device: str, threads: int | None, adapter: str) -> Taught
     from MedSAGaSlicerLib.engine.teaching.adapters import load_taught
     from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
 
-    taught: Predictor = load_taught(model, device, threads, adapter)
+    taught: Predictor = load_taught(model, device, threads, adapter, precision)
     if not isinstance(taught, TaughtPredictor) or not taught.without_prompts:
         msg = (
             f"The taught model {adapter} was taught without a learned prompt: it cannot finish a "

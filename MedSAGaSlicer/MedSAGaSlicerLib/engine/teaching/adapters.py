@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from MedSAGaSlicerLib.engine.precision import FULL
 from MedSAGaSlicerLib.engine.predictor import load_predictor
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import WEIGHTS_FILE, read_description
 from MedSAGaSlicerLib.engine.teaching.adapter_method import AdapterMethod
@@ -77,11 +78,12 @@ def load_taught(
     device: str = "auto",
     threads: int | None = None,
     adapter: str | Path | None = None,
+    precision: str = FULL,
 ) -> Predictor:
     """`load_predictor`, with an adapter folder switched on if one is given.
 
     Raises:
         InputError, CheckpointError, DependencyError: as `load_predictor` and `load_adapter`.
     """
-    base = load_predictor(name_or_path, device, threads)
+    base = load_predictor(name_or_path, device, threads, None, precision)
     return base if adapter is None else load_adapter(Path(adapter), base)

@@ -28,7 +28,7 @@ from MedSAGaSlicerLib.engine.teaching.guard import Score, choose_held_out
 from MedSAGaSlicerLib.engine.teaching.lesson import Lesson, parts_of
 from MedSAGaSlicerLib.engine.teaching.losses import Outcome, mean_outcome
 from MedSAGaSlicerLib.engine.teaching.peak_memory import is_memory_shortage, memory_shortage
-from MedSAGaSlicerLib.engine.teaching.planning import make_method, settled
+from MedSAGaSlicerLib.engine.teaching.planning import lesson_pace, make_method, settled
 from MedSAGaSlicerLib.engine.teaching.results import Results, taught_predictor, write_results
 from MedSAGaSlicerLib.engine.teaching.rounds import Rounds
 from MedSAGaSlicerLib.engine.teaching.schedule import learning_rate, rounds_of
@@ -239,6 +239,7 @@ class _Run:
 
     def _steps(self) -> Iterator[Event]:
         rounds = Rounds(self._method, self.examples.segments)
+        pace = lesson_pace(self.base, self.config, len(self.examples.examples))
         begun, first, in_a_row = time.perf_counter(), self.progress.step, 0
         while self.progress.step < self.config.steps:
             step = self.progress.step
@@ -254,8 +255,7 @@ class _Run:
                 in_a_row += 1
                 self.progress.skipped += 1
                 self._check_divergence(in_a_row)
-            done = self.progress.step - first
-            left = (time.perf_counter() - begun) / done * (self.config.steps - self.progress.step)
+            left = pace.left(first, self.progress.step, time.perf_counter() - begun)
             yield self._told(outcome, left)
             if self.progress.step % self.config.save_every == 0:
                 yield Saved(self._save(), self.progress.step)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Final
 from MedSAGaSlicerLib.engine.teaching.adapters import METHOD_CLASSES
 from MedSAGaSlicerLib.engine.teaching.config import AUTO, TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.decoder_method import DecoderMethod
+from MedSAGaSlicerLib.engine.teaching.memory_plan import circumstances
+from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
+from MedSAGaSlicerLib.engine.teaching.time_plan import Pace
 
 if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
@@ -52,6 +55,12 @@ def undecided(known: TeachingConfig, given: TeachingConfig) -> TeachingConfig:
         encoder_start=given.encoder_start,
         rank=given.rank,
     )
+
+
+def lesson_pace(base: Predictor, config: TeachingConfig, slices: int) -> Pace:
+    """How the steps of a lesson with settled settings on so many confirmed slices compare."""
+    given = circumstances(config, slices, base.device.type)
+    return Pace(cost_of(base.model.family), config.method, given)
 
 
 def make_method(

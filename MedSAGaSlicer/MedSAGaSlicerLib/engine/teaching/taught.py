@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from MedSAGaSlicerLib.engine.finishing.evidence import Finding, weigh
-from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor, is_ambiguous
-from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts
+from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor
+from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_ambiguous
 from MedSAGaSlicerLib.engine.teaching.depth_branch import encoder_depth
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import STRONGEST
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from MedSAGaSlicerLib.engine.embedding import Embedding
     from MedSAGaSlicerLib.engine.families import SamModel
@@ -48,7 +48,7 @@ class TaughtPredictor(Predictor):
             learned: their prompts, if any were learned.
             finder: what finds without prompts; None: the model.
         """
-        super().__init__(model, base.device)
+        super().__init__(model, base.device, base.precision)
         self.base = base
         self.depth = encoder_depth(model.image_encoder)
         self.segments = segments
@@ -58,9 +58,16 @@ class TaughtPredictor(Predictor):
     @cached_property
     def encoder_key(self) -> str:
         """The base's key if the encoder is the base's."""
-        if self.model.image_encoder is self.base.model.image_encoder:
-            return self.base.encoder_key
-        return super().encoder_key
+        return self.base.encoder_key if self._shares_encoder else super().encoder_key
+
+    @cached_property
+    def _encoder(self) -> nn.Module:
+        """The base's if it is shared: in reduced precision it is a copy, and one is enough."""
+        return self.base._encoder if self._shares_encoder else super()._encoder
+
+    @property
+    def _shares_encoder(self) -> bool:
+        return self.model.image_encoder is self.base.model.image_encoder
 
     @property
     def without_prompts(self) -> bool:

@@ -24,6 +24,7 @@ _PROMPT_SETS: Final = 11
 _LOCATORS: Final = 3
 _LOCATOR_WIDTH: Final = 64
 _START_SECONDS: Final = 2.0
+_USUAL_OPERATIONS: Final = 1e11
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,16 @@ class TimePlan:
 
     Attributes:
         preparing: encoding views before the first step.
+        head: of a step of the head start.
+        still: of one in which the decoder learns alone.
         step: of one that changes all that the method teaches.
         steps: all of them, the head start's and those in which the encoder stays too.
         measuring: before and after, on the slices kept aside.
     """
 
     preparing: float
+    head: float
+    still: float
     step: float
     steps: float
     measuring: float
@@ -74,13 +79,41 @@ def plan_time(cost: ModelCost, method: str, given: Circumstances, speed: Speed) 
     step += _update(cost, method, given, speed)
     still = _rounds(cost, "decoder", given, speed) + _update(cost, "decoder", given, speed)
     head = _locating(cost, given.guesses, speed)
-    stages = (given.head_steps, given.still_steps - given.head_steps)
     return TimePlan(
         preparing=taught * given.views * encode,
+        head=head,
+        still=still,
         step=step,
-        steps=stages[0] * head + stages[1] * still + (given.steps - sum(stages)) * step,
+        steps=_passed((head, still, step), given, given.steps),
         measuring=measured + encodes * encode,
     )
+
+
+class Pace:
+    """How long the rest of a lesson takes, by what its steps have taken so far.
+
+    Those of the beginning say little by themselves: later ones take many times as long.
+    """
+
+    def __init__(self, cost: ModelCost, method: str, given: Circumstances) -> None:
+        """Of a lesson; only how its steps compare counts."""
+        plan = plan_time(cost, method, given, Speed(_USUAL_OPERATIONS))
+        self._steps = plan.head, plan.still, plan.step
+        self._given = given
+
+    def left(self, first: int, done: int, seconds: float) -> float:
+        """Seconds, when the steps from `first` up to `done` have taken so many."""
+        passed = self._passed(done) - self._passed(first)
+        return seconds / passed * (self._passed(self._given.steps) - self._passed(done))
+
+    def _passed(self, step: int) -> float:
+        return _passed(self._steps, self._given, step)
+
+
+def _passed(seconds: tuple[float, float, float], given: Circumstances, steps: int) -> float:
+    """What so many steps take, from those of the head start, of a still encoder, and the others."""
+    head, still = min(steps, given.head_steps), min(steps, given.still_steps)
+    return head * seconds[0] + (still - head) * seconds[1] + (steps - still) * seconds[2]
 
 
 def _decode(cost: ModelCost, given: Circumstances, speed: Speed) -> float:
