@@ -292,14 +292,4 @@ def _find(name_or_path: str, folder: Path | None) -> tuple[Path, str | None]:
     if name_or_path not in names and (path.exists() or path.suffix or len(path.parts) > 1):
         return path, None
     wanted = registry.entry(name_or_path)
-    present = registry.installed(wanted, folder)
-    if present is None:
-        target = registry.path_of(wanted, folder)
-        remedy = (
-            "download it first; `medsaga models` lists what is there"
-            if wanted.downloadable
-            else f"get it from {wanted.source} and put it there"
-        )
-        msg = f"The model {wanted.name} is not on this machine ({target}): {remedy}"
-        raise InputError(msg)
-    return present, wanted.family
+    return registry.present(wanted, folder), wanted.family
