@@ -256,5 +256,12 @@ def test_stacks_may_be_in_colour(taught: Path) -> None:
     assert stacked([colour[0]] * 3).shape == colour.shape
 
 
+def test_it_encodes_in_reduced_precision_too(taught: Path) -> None:
+    shown, full = deep_example(1).shown(3), load_adapter(taught, tiny_predictor())
+    half = load_adapter(taught, Predictor(tiny_predictor().model, precision="bfloat16"))
+    one, other = full.encode(shown).features, half.encode(shown).features
+    assert 0 < np.abs(one - other).max() < 0.1 * np.abs(one).max()
+
+
 def test_the_setting_is_off_by_default() -> None:
     assert TeachingConfig().depth == 1
