@@ -66,6 +66,18 @@ def test_every_control_of_the_panel_is_used(classes: dict[str, str], code: str) 
     assert controls <= set(re.findall(r"\bself\.ui\.(\w+)", code))
 
 
+def test_every_label_that_the_panels_files_leave_empty_is_filled(checkout: Path, code: str) -> None:
+    empty = set()
+    for path in (checkout / "MedSAGaSlicer/Resources/UI").glob("*.ui"):
+        for label in ElementTree.parse(path).iter("widget"):  # noqa: S314 - our own file
+            if label.get("class") == "QLabel" and not label.findtext(
+                "property[@name='text']/string"
+            ):
+                empty.add(label.get("name"))
+    assert empty
+    assert empty <= set(re.findall(r"\bself\.ui\.(\w+)", code))
+
+
 @pytest.mark.parametrize(
     "habit",
     [

@@ -1,5 +1,6 @@
 """What lessons are predicted to need, what `auto` makes of it, and what happens without memory."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from MedSAGaSlicerLib.engine.teaching.guard import choose_held_out
 from MedSAGaSlicerLib.engine.teaching.memory_plan import (
     Circumstances,
     plan_memory,
+    recomputes,
     trained_parameters,
 )
 from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
@@ -95,6 +97,15 @@ class TestMemory:
 
         assert peak() < peak(slices=30) < peak(slices=30, at_once=4)
         assert peak("starter") < peak("sam_vit_b") < peak("sam_vit_l") < peak("sam_vit_h")
+
+    def test_blocks_that_keep_next_to_nothing_are_not_computed_again(self) -> None:
+        again = {
+            (family, method)
+            for family, method in itertools.product(FAMILIES, METHODS[1:])
+            if recomputes(cost_of(family), method)
+        }
+        every = set(itertools.product(FAMILIES, METHODS[1:]))
+        assert every - again == {("starter", "late")}
 
     def test_the_slices_kept_aside_are_as_many_as_the_guard_takes(self) -> None:
         for number in (1, 7, 8, 10, 12, 15, 20):

@@ -26,6 +26,7 @@ from MedSAGaSlicerLib.engine.mask_prompt import mask_logits
 from MedSAGaSlicerLib.engine.neighbours import check_shown, plane_size
 from MedSAGaSlicerLib.engine.precision import FULL, choose_precision, lowered
 from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
+from MedSAGaSlicerLib.engine.products import hasten
 from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_ambiguous, is_mask
 from MedSAGaSlicerLib.errors import InputError
 
@@ -60,16 +61,17 @@ class Predictor:
     def __init__(
         self, model: SamModel, device: str | torch.device = "cpu", precision: str = FULL
     ) -> None:
-        """Take over a model: it moves to the device, in evaluation mode, with fused attention.
+        """Take over a model: it moves to the device, in evaluation mode, with faster layers.
 
-        Parameter names and values stay as they are. `precision` (`engine.precision`) is what it
-        encodes in; the decoder is float32 always. InputError is raised if there is none such.
+        Names and values of weights stay. `precision` (`engine.precision`) is what it encodes in;
+        the decoder is float32 always. InputError is raised if there is none such.
         """
         self.model = model.to(device).eval()
         self.device = torch.device(device)
         self.precision = choose_precision(precision, self.device)
         self._rules = preprocessing_of(model.family, model.input_size)
         fuse_attention(model.image_encoder)
+        hasten(model.mask_decoder)
         with torch.inference_mode():
             # The same for every prediction; the reference recomputes it each time.
             self._position: Tensor = model.prompt_encoder.get_dense_pe()  # type: ignore[operator]
@@ -263,8 +265,7 @@ def load_predictor(
             `cuda:1`, or `mps` (untested).
         threads: of torch on the CPU, for the whole process; None leaves them as they are.
         folder: of downloaded models; by default `registry.model_folder()`.
-        precision: of encoding: `float32`, `bfloat16`, or `auto` (`engine.precision`). Embeddings
-            of one are none of the other.
+        precision: of encoding: `float32`, `bfloat16`, or `auto` (`engine.precision`).
 
     Raises:
         InputError: no such name, file, precision or device, or the model is not here yet.

@@ -24,6 +24,8 @@ _MOMENTS: Final = 2
 _PASSING: Final = 0.35
 _MIXED: Final = 0.65
 _DECODING: Final = 1.3
+# Bytes of an image that blocks may keep rather than compute again.
+_LITTLE: Final = 16 << 20
 _LOCATING: Final = 9
 _LOCATOR_WIDTH: Final = 64
 _CACHE_BYTES: Final = 1 << 30
@@ -168,6 +170,11 @@ def learning_units(cost: ModelCost, method: str) -> tuple[Unit, ...]:
     return cost.attending if method in ("lora", "adapter") else cost.units
 
 
+def recomputes(cost: ModelCost, method: str) -> bool:
+    """Whether blocks forget what is inside them until the gradients come: not if it is little."""
+    return _FLOAT * sum(unit.kept for unit in learning_units(cost, method)) > _LITTLE
+
+
 def projected_state(cost: ModelCost, rank: int) -> int:
     """Numbers that GaLore keeps of the encoder: two moments and a basis of each matrix.
 
@@ -197,15 +204,16 @@ def _decoding(cost: ModelCost, given: Circumstances) -> int:
 
 
 def _encoding(cost: ModelCost, method: str, given: Circumstances) -> int:
-    """A pass with gradients through checkpointed blocks: their inputs, and the largest block."""
+    """A pass with gradients: the blocks' inputs and the largest block, or what they all keep."""
     if method == "decoder":
         return 0
     units = learning_units(cost, method)
     ends = cost.embedding * 5 if method in ("late", "lora", "adapter") else cost.ends_kept
     entering = sum(unit.enters for unit in units)
-    largest = max(_kept(unit, method, given.device) for unit in units)
+    inside = [_kept(unit, method, given.device) for unit in units]
+    held = max(inside) if recomputes(cost, method) else sum(inside)
     # The embedding and its gradient wait meanwhile.
-    kept = entering + largest * (1 + _PASSING) + ends + 2 * cost.embedding
+    kept = entering + held + max(inside) * _PASSING + ends + 2 * cost.embedding
     size = _FLOAT * (_MIXED if given.device != "cpu" else 1.0)
     return round(given.at_once * given.shown(method) * kept * size)
 

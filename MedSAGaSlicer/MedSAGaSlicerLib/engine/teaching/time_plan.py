@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from MedSAGaSlicerLib.engine.teaching.memory_plan import Circumstances, learning_units
+from MedSAGaSlicerLib.engine.teaching.memory_plan import (
+    Circumstances,
+    learning_units,
+    recomputes,
+)
 from MedSAGaSlicerLib.engine.teaching.model_costs import ModelCost
 
 _ENCODER_PART: Final = 0.62
@@ -122,14 +126,15 @@ def _decode(cost: ModelCost, given: Circumstances, speed: Speed) -> float:
 
 
 def _encoding(cost: ModelCost, method: str, given: Circumstances, speed: Speed) -> float:
-    """One view with gradients: blocks run twice, since they are checkpointed, and backwards."""
+    """One view with gradients: blocks run, again where they are checkpointed, and backwards."""
     if method == "decoder":
         return 0.0
     units = learning_units(cost, method)
     longer = given.device != "cpu"
     once = sum(unit.operations + longer * unit.operations_longer for unit in units)
     frozen = method in ("lora", "adapter")
-    operations = once * (2 + (_BACKWARD_FROZEN if frozen else _BACKWARD))
+    passes = 2 if recomputes(cost, method) else 1
+    operations = once * (passes + (_BACKWARD_FROZEN if frozen else _BACKWARD))
     if method != "late":
         operations += sum(unit.operations for unit in cost.units[: len(cost.units) - len(units)])
         operations += cost.ends_operations * (1 + (0.5 if frozen else _BACKWARD))
