@@ -46,7 +46,10 @@ def main() -> None:
             continue
         changes = {name: getattr(options, name) for name in RATES} | {"depth": depth}
         comparison = Comparison(base, structure, options.shots, seed, options, **changes)
-        row = {**comparison.lesson("adapter"), **changes}
+        row = comparison.lesson("adapter")
+        # What the method would have by itself.
+        usual = {name.replace("_", " ") for name in RATES}
+        row = {name: value for name, value in row.items() if name not in usual} | changes
         append(options.results, line_of(LESSON, [row["point after"]], "Dice, one click", **row))
 
 
