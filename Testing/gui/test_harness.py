@@ -140,10 +140,11 @@ def test_the_modules_own_smoke_test_passes() -> None:
     case.test_the_panel_opens()
 
 
-def test_opening_the_panel_does_not_import_torch(checkout: Path) -> None:
+def test_opening_the_panel_is_quick_and_does_not_import_torch(checkout: Path) -> None:
     code = (
-        "import sys; from harness.desktop import Desktop; desktop = Desktop()\n"
-        "desktop.select_module('MedSAGaSlicer'); desktop.close(); print('torch' in sys.modules)"
+        "import sys, time; from harness.desktop import Desktop; desktop = Desktop()\n"
+        "begin = time.process_time(); desktop.select_module('MedSAGaSlicer')\n"
+        "print('torch' in sys.modules, time.process_time() - begin); desktop.close()"
     )
     path = os.pathsep.join(str(checkout / name) for name in ("Testing", "MedSAGaSlicer"))
     done = subprocess.run(
@@ -153,7 +154,10 @@ def test_opening_the_panel_does_not_import_torch(checkout: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.stdout.split() == ["False"], done.stderr
+    has_torch, seconds = done.stdout.split()
+    assert has_torch == "False", done.stderr
+    # Processor time with all imports; half a second by the benchmark, more on a slower machine.
+    assert float(seconds) < 1.5
 
 
 def _has(kind: str, name: str) -> bool:

@@ -1,5 +1,6 @@
 """What lessons are predicted to need, what `auto` makes of it, and what happens without memory."""
 
+import importlib.util
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from MedSAGaSlicerLib.engine.teaching.guard import choose_held_out
 from MedSAGaSlicerLib.engine.teaching.memory_plan import (
     Circumstances,
     plan_memory,
+    projected_state,
     recomputes,
     trained_parameters,
 )
@@ -59,6 +61,22 @@ class TestCosts:
         trained, _ = trained_parameters(cost_of(family), method, 4)
         expected = sum(p.numel() for p in encoder if p.requires_grad)
         assert trained == pytest.approx(expected, rel=0.06)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("galore_torch") is None, reason="galore-torch is not installed"
+)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_galore_keeps_of_the_blocks_is_counted(family: str) -> None:
+    from MedSAGaSlicerLib.engine.teaching.galore import GaloreOptimizer, GaloreSettings
+
+    cost, rank = cost_of(family), 16
+    encoder = build(family, "meta").image_encoder
+    blocks = {n: p for n, p in encoder.named_parameters() if n.startswith(("blocks.", "layers."))}
+    kept = GaloreOptimizer(blocks, GaloreSettings(rank, 50, 1e-4, 0.0, 0)).facts()["state_bytes"]
+    # What is gathered for the next step comes on top: of a matrix, its longer side and the rank.
+    planned = 4 * (projected_state(cost, rank) - 2 * cost.ends_parameters)
+    assert kept <= planned <= max(1.6 * kept, kept + (64 << 20))
 
 
 def split_shape(encoder: nn.Module, side: int, split: EncoderSplit) -> torch.Size:

@@ -187,11 +187,10 @@ def projected_state(cost: ModelCost, rank: int) -> int:
         if not width:
             total += 2 * unit.parameters
             continue
-        # Queries, keys and values; the projection; the perceptron's two.
-        for rows, columns in ((3, 1), (1, 1), (4, 1), (1, 4)):
-            longer, shorter = max(rows, columns) * width, min(rows, columns) * width
-            total += min(rank, shorter) * (3 * longer + shorter)
-        total += 2 * (unit.parameters - 12 * width**2)
+        # Queries, keys and values; the projection; the perceptron's two; convolutions.
+        longer = (3, 1, 4, 4, *unit.taps)
+        total += sum(min(rank, width) * (3 * times * width + width) for times in longer)
+        total += 2 * (unit.parameters - sum(longer) * width**2)
     return total
 
 
