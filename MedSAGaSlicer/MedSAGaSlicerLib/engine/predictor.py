@@ -23,6 +23,7 @@ from MedSAGaSlicerLib.engine.devices import choose_device
 from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel
 from MedSAGaSlicerLib.engine.mask_prompt import mask_logits
+from MedSAGaSlicerLib.engine.neighbours import check_shown, plane_size
 from MedSAGaSlicerLib.engine.precision import FULL, choose_precision, lowered
 from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
 from MedSAGaSlicerLib.engine.products import hasten
@@ -53,6 +54,9 @@ class Predictor:
 
     `encode` and `predict` keep no state: they may be called from different threads.
     """
+
+    depth: int = 1
+    """How many slices it is shown at a time, see `engine.neighbours`."""
 
     def __init__(
         self, model: SamModel, device: str | torch.device = "cpu", precision: str = FULL
@@ -117,7 +121,7 @@ class Predictor:
         Args:
             slices: uint8, (rows, columns) or (rows, columns, 3) in RGB order, normalised to the
                 full range of grey levels (`engine.intensity`). Values that are not finite have no
-                place here: the normalisation replaces them.
+                place here: the normalisation replaces them. Stacks if the `depth` is above 1.
 
         Returns:
             Embeddings with float32 features (channels, h, w).
@@ -127,12 +131,14 @@ class Predictor:
         """
         if not slices:
             return []
+        for pixels in slices:
+            check_shown(pixels, self.depth)
         images = torch.stack([self._rules.prepare(pixels)[0] for pixels in slices])
         with torch.inference_mode():
             features = self._encoder(images.to(self.device)).float().cpu().numpy()
         # Copies: a view would keep the whole batch alive, and in the encoder's own memory order.
         return [
-            Embedding(features[at].copy("C"), (pixels.shape[0], pixels.shape[1]), self.encoder_key)
+            Embedding(features[at].copy("C"), plane_size(pixels), self.encoder_key)
             for at, pixels in enumerate(slices)
         ]
 
@@ -287,14 +293,4 @@ def _find(name_or_path: str, folder: Path | None) -> tuple[Path, str | None]:
     if name_or_path not in names and (path.exists() or path.suffix or len(path.parts) > 1):
         return path, None
     wanted = registry.entry(name_or_path)
-    present = registry.installed(wanted, folder)
-    if present is None:
-        target = registry.path_of(wanted, folder)
-        remedy = (
-            "download it first; `medsaga models` lists what is there"
-            if wanted.downloadable
-            else f"get it from {wanted.source} and put it there"
-        )
-        msg = f"The model {wanted.name} is not on this machine ({target}): {remedy}"
-        raise InputError(msg)
-    return present, wanted.family
+    return registry.present(wanted, folder), wanted.family

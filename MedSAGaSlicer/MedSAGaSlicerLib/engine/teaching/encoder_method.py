@@ -125,7 +125,7 @@ class EncoderMethod(Method):
 
     def features(self, samples: Sequence[Sample]) -> Tensor:
         """The embeddings as the encoder makes them now: (n, C, h, w) float32, with gradients."""
-        images = torch.stack([self._rules.prepare(sample.pixels)[0] for sample in samples])
+        images = torch.stack([self._rules.prepare(sample.shown)[0] for sample in samples])
         with self.autocast():
             features: Tensor = self.model.image_encoder(images.to(self.base.device))
         return features.float()

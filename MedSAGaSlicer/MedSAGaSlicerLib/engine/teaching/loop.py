@@ -140,7 +140,8 @@ class _Run:
         self._aside = Aside(aside, base, cache)
         parts = 1 + max(parts_of(self._taught))
         self._method = make_method(self.config, base, examples.segments, cache, parts)
-        self._lesson = Lesson(self._taught, self.config.views, self.config.batch, self.config.seed)
+        drawn = self.config.views, self.config.batch, self.config.seed, self.config.depth
+        self._lesson = Lesson(self._taught, *drawn)
         self._name = lesson_name(self.config, examples, self.held_out, self.fingerprint)
         self._updating = False
         self._begun = time.perf_counter()

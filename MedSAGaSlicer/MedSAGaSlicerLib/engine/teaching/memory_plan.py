@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
+from MedSAGaSlicerLib.engine.teaching.config import DEEP, TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.model_costs import ModelCost, Unit
 
 PROCESS_BYTES: Final = 330 << 20
@@ -47,6 +47,7 @@ class Circumstances:
         head_steps: of its head start.
         still_steps: in which the encoder stays, those included.
         rank: of low-rank changes or projections.
+        depth: slices that an encoder with a branch over them looks at together.
     """
 
     device: str = "cpu"
@@ -60,11 +61,16 @@ class Circumstances:
     head_steps: int = 100
     still_steps: int = 100
     rank: int = 4
+    depth: int = 1
 
     @property
     def held_out(self) -> int:
         """How many of the slices are kept aside, see `guard`."""
         return max(2, round(self.slices / 5)) if self.slices >= 8 else 0
+
+    def shown(self, method: str) -> int:
+        """How many slices go through the encoder for one embedding."""
+        return self.depth if method == DEEP else 1
 
 
 def circumstances(config: TeachingConfig, slices: int, device: str) -> Circumstances:
@@ -81,6 +87,7 @@ def circumstances(config: TeachingConfig, slices: int, device: str) -> Circumsta
         head_steps=config.head_steps,
         still_steps=config.still_steps,
         rank=config.rank,
+        depth=config.depth,
     )
 
 
@@ -114,14 +121,15 @@ class MemoryPlan:
 def plan_memory(cost: ModelCost, method: str, given: Circumstances) -> MemoryPlan:
     """The most bytes that a lesson by this method holds at once."""
     card = given.device != "cpu"
-    encoder, held_once = trained_parameters(cost, method, given.rank)
+    encoder, held_once = trained_parameters(cost, method, given.rank, given.depth)
     decoder = 0 if method == "adapter" else cost.decoder_parameters
     copied = decoder + encoder
     gradients = decoder + (held_once if method == "galore" else encoder)
     moments = _MOMENTS * (decoder + (0 if method == "galore" else encoder))
     if method == "galore":
         moments += projected_state(cost, given.rank)
-    phases = (_decoding(cost, given), _encoding(cost, method, given), cost.passing * _FLOAT)
+    passing = cost.passing * _FLOAT * given.shown(method)
+    phases = (_decoding(cost, given), _encoding(cost, method, given), passing)
     embeddings = given.slices * given.views * cost.embedding * _HALF
     if method == "late":
         embeddings += given.slices * given.views * cost.top[0].enters * _HALF
@@ -135,7 +143,7 @@ def plan_memory(cost: ModelCost, method: str, given: Circumstances) -> MemoryPla
     )
 
 
-def trained_parameters(cost: ModelCost, method: str, rank: int) -> tuple[int, int]:
+def trained_parameters(cost: ModelCost, method: str, rank: int, depth: int = 1) -> tuple[int, int]:
     """How many parameters of the encoder a method trains, and of the largest unit of them."""
     if method == "decoder":
         return 0, 0
@@ -143,6 +151,9 @@ def trained_parameters(cost: ModelCost, method: str, rank: int) -> tuple[int, in
         each = [4 * unit.width * rank for unit in cost.units]
     elif method == "adapter":
         each = [2 * (unit.width * (unit.width // 2) + 2 * unit.width) for unit in cost.units]
+        if depth > 1:
+            # Queries, keys and values of a quarter of the channels, and back.
+            each = [n + unit.width**2 for n, unit in zip(each, cost.units, strict=True)]
     elif method == "late":
         each = [unit.parameters for unit in cost.top]
     else:
@@ -203,7 +214,7 @@ def _encoding(cost: ModelCost, method: str, given: Circumstances) -> int:
     # The embedding and its gradient wait meanwhile.
     kept = entering + held + max(inside) * _PASSING + ends + 2 * cost.embedding
     size = _FLOAT * (_MIXED if given.device != "cpu" else 1.0)
-    return round(given.at_once * kept * size)
+    return round(given.at_once * given.shown(method) * kept * size)
 
 
 def _kept(unit: Unit, method: str, device: str) -> float:

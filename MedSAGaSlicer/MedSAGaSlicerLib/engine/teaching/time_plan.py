@@ -78,7 +78,7 @@ def plan_time(cost: ModelCost, method: str, given: Circumstances, speed: Speed) 
     taught = given.slices - given.held_out
     measured = given.held_out * _PROMPT_SETS * 2 * (_DECODE_SECONDS * speed.overhead + decode)
     # The base's embedding serves both times only if the encoder stays.
-    encodes = given.held_out * (1 if method == "decoder" else 2)
+    encodes = given.held_out * (1 if method == "decoder" else 1 + given.shown(method))
     step = given.batch * _encoding(cost, method, given, speed) + _rounds(cost, method, given, speed)
     step += _update(cost, method, given, speed)
     still = _rounds(cost, "decoder", given, speed) + _update(cost, "decoder", given, speed)
@@ -138,7 +138,7 @@ def _encoding(cost: ModelCost, method: str, given: Circumstances, speed: Speed) 
     if method != "late":
         operations += sum(unit.operations for unit in cost.units[: len(cost.units) - len(units)])
         operations += cost.ends_operations * (1 + (0.5 if frozen else _BACKWARD))
-    return operations / (speed.operations * _ENCODER_PART)
+    return given.shown(method) * operations / (speed.operations * _ENCODER_PART)
 
 
 def _rounds(cost: ModelCost, method: str, given: Circumstances, speed: Speed) -> float:
