@@ -90,14 +90,17 @@ class Comparison:
         shots: int,
         seed: int,
         options: argparse.Namespace,
+        **changes: Any,
     ) -> None:
-        self._base, self._options = base, options
+        """``changes`` are further settings of the lessons."""
+        self._base, self._options, self._changes = base, options, changes
         self._key = {"structure": structure.name, "seed": seed, "shots": shots}
         folder = options.data / structure.folder
         cases = find_cases(folder / "images", folder / "labels")
         taught_on, self._tested_on = split(cases, structure, seed)
         empty = EMPTY.get(shots, shots // 5)
-        self._examples = draw_examples(taught_on, LABEL, shots, empty, seed)
+        depth = changes.get("depth", 1)
+        self._examples = draw_examples(taught_on, LABEL, shots, empty, seed, depth=depth)
         self._cache = EmbeddingCache(None, ram_bytes=1 << 30)
         self._before: dict[str, Any] = {}
 
@@ -108,7 +111,12 @@ class Comparison:
         with tempfile.TemporaryDirectory() as work:
             output = Path(work) / "taught"
             config = TeachingConfig(
-                method=method, seed=seed, steps=steps, save_every=steps, share=self._options.share
+                method=method,
+                seed=seed,
+                steps=steps,
+                save_every=steps,
+                share=self._options.share,
+                **self._changes,
             )
             events = train(
                 config, self._examples, self._base, output, base_name="starter", cache=self._cache

@@ -69,7 +69,7 @@ class Remembering:
     def __init__(self, model: Predictor | TaughtSegment, cache: EmbeddingCache) -> None:
         self.model = model
         self.cache = cache
-        self.predict = model.predict
+        self.predict, self.depth = model.predict, model.depth
         if isinstance(model, TaughtSegment):
             self.predict_unprompted = model.predict_unprompted
         if isinstance(model, TaughtPredictor):

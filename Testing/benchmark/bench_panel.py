@@ -10,9 +10,9 @@ a limit is missed.
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from harness import pythonqt, scripted_module
 from harness.widgets import WIDGETS
 
+_OPENINGS = 3
 OWN_FOLDERS = ("MEDSAGA_TAUGHT", "MEDSAGA_EXAMPLES", "MEDSAGA_CACHE")
 
 
@@ -43,16 +44,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as own:
         os.environ.update({name: str(Path(own) / name) for name in OWN_FOLDERS})
         desktop = Desktop()
-        begin = time.process_time()
-        desktop.module("MedSAGaSlicer").widgetRepresentation()
-        opening = time.process_time() - begin
         workplace = Workplace(desktop)
         TenMinutes(workplace, case).go()
         workplace.close()
         desktop.close()
+    openings = [opening() for _ in range(_OPENINGS)]
     taken, has_torch = times.all(), "torch" in sys.modules
     p99 = float(np.percentile(taken, 99))
-    report("opening the panel", [opening], "s", limit=0.5)
+    report("opening the panel", openings, "s", limit=0.5)
     report(
         "panel's slots during the ten minutes",
         taken.tolist(),
@@ -72,7 +71,26 @@ def main() -> int:
         p99=float(np.percentile(late, 99)),
         timer=10,
     )
-    return int(opening > 0.5 or p99 > 50 or taken.max() > 150 or has_torch)
+    return int(np.median(openings) > 0.5 or p99 > 50 or taken.max() > 150 or has_torch)
+
+
+def opening() -> float:
+    """What opening the module for the first time takes, the library's imports included."""
+    code = (
+        "import time; from harness.desktop import Desktop; desktop = Desktop()\n"
+        "begin = time.process_time(); desktop.select_module('MedSAGaSlicer')\n"
+        "print(time.process_time() - begin); desktop.close()"
+    )
+    testing = Path(__file__).resolve().parent.parent
+    path = os.pathsep.join([str(testing), str(testing.parent / "MedSAGaSlicer")])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,10 @@ PIECES = (
         for seed in range(3)
         for name in ("spleen", "hippocampus", "prostate")
     ),
-    Piece("methods", "--methods decoder late lora galore adapter --shots 15 5 1 10 3 20"),
+    Piece(
+        "methods",
+        "--steps 120 --methods decoder late lora galore adapter --shots 15 5 1 10 3 20",
+    ),
 )
 
 

@@ -1,5 +1,6 @@
 """Small lessons: a network of a few seconds' worth, and slices with bright discs to learn."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from MedSAGaSlicerLib.engine.examples import Example, ExampleSet
 from MedSAGaSlicerLib.engine.families import SamModel
 from MedSAGaSlicerLib.engine.intensity import Normalisation
+from MedSAGaSlicerLib.engine.neighbours import stacked
 from MedSAGaSlicerLib.engine.predictor import Predictor
 from MedSAGaSlicerLib.engine.sam_modules import (
     ImageEncoderViT,
@@ -84,6 +86,13 @@ def example(index: int, *, empty: bool = False, **changes: Any) -> Example:
         "step_mm": 3.0,
     }
     return Example(**{**fields, **changes})
+
+
+def deep_example(index: int, depth: int = 3, *, empty: bool = False) -> Example:
+    """As `example`, with neighbours that show the disc as well, whatever the slice shows."""
+    one, shown = example(index, empty=empty), example(index).masks["disc"]
+    around = [slice_with(shown, 100 * index + n) for n in range(1, depth)]
+    return replace(one, neighbours=stacked(around))
 
 
 def discs(count: int, empty: int = 0) -> ExampleSet:

@@ -116,9 +116,15 @@ class AnnotatingTestCase(unittest.TestCase):
 
     def drag(self, start: tuple[float, float], end: tuple[float, float], k: int) -> None:
         """Drag from one (i, j) of a slice to another in the red view."""
-        first, last = (self.place_of(*corner, k, "Red") for corner in (start, end))
+        self.drag_between((*start, k), (*end, k), "Red")
+
+    def drag_between(
+        self, start: tuple[float, float, float], end: tuple[float, float, float], view: str
+    ) -> None:
+        """Drag from one voxel to another of a slice that a view shows."""
+        first, last = (self.place_of(*corner, view) for corner in (start, end))
         middle = ((first[0] + last[0]) // 2, (first[1] + last[1]) // 2)
-        interactor = self.interactor("Red")
+        interactor = self.interactor(view)
         for event, (x, y) in (
             ("MouseMove", first),
             ("LeftButtonPress", first),

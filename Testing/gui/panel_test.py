@@ -1,5 +1,9 @@
 """The panel: every control, and what happens around it."""
 
+import html
+import re
+from pathlib import Path
+
 import numpy as np
 import slicer
 from annotating import MODEL, OTHER_MODEL, AnnotatingTestCase, disc
@@ -21,6 +25,36 @@ class ChoosingTest(AnnotatingTestCase):
         self.assertTrue(self.ui.pointButton.isEnabled())
         self.assertIn("Ctrl", self.ui.pointButton.toolTip)
         self.assertEqual(self.ui.undoButton.toolTip, "Nothing to undo.")
+
+    def assert_that_what_is_disabled_says_why(self) -> None:
+        """What a control says of itself is in the panel's files; a reason is not."""
+        files = Path(self.widget.resourcePath("UI")).glob("*.ui")
+        texts = "".join(path.read_text(encoding="utf-8") for path in files)
+        usual = {html.unescape(text) for text in re.findall("<string[^>]*>(.*)</string>", texts)}
+        controls = [control for control in vars(self.ui).values() if hasattr(control, "toolTip")]
+        disabled = [control for control in controls if not control.isEnabled()]
+        self.assertTrue(disabled)
+        for control in disabled:
+            # What is inside of something disabled is, too.
+            self.assertTrue(control.toolTip, control.objectName)
+            self.assertNotIn(control.toolTip, usual, control.objectName)
+
+    def test_whatever_is_disabled_says_why_at_every_stage(self) -> None:
+        slicer.util.selectModule("MedSAGaSlicer")
+        self.addCleanup(slicer.util.selectModule, "")
+        self.look()
+        self.assert_that_what_is_disabled_says_why()
+        self.ui.volumeSelector.setCurrentNode(self.volume)
+        self.ui.addSegmentButton.click()
+        self.look()
+        self.assert_that_what_is_disabled_says_why()
+        annotator = self.logic.annotators.current
+        annotator.point("Segment 1", self.ras(40, 30, 6))
+        self.wait_for_masks()
+        self.place_of(40, 30, 6, "Red")
+        annotator.confirm("k", 6)
+        self.look()
+        self.assert_that_what_is_disabled_says_why()
 
     def test_the_volume_that_is_looked_at_is_chosen_at_first(self) -> None:
         selection = slicer.app.applicationLogic().GetSelectionNode()

@@ -86,6 +86,32 @@ class PromptingTest(AnnotatingTestCase):
         axes = [prompt.position.axis for prompt in self.prompts()]
         self.assertEqual(axes, ["k", "j", "i"])
 
+    def test_a_box_is_dragged_in_every_slice_view(self) -> None:
+        self.ui.boxButton.click()
+        for view, start, end in (
+            ("Red", (20, 15, 3), (30, 25, 3)),
+            ("Green", (40, 30, 2), (50, 30, 8)),
+            ("Yellow", (60, 20, 2), (60, 40, 8)),
+        ):
+            self.drag_between(start, end, view)
+        axes = [prompt.position.axis for prompt in self.prompts()]
+        self.assertEqual(axes, ["k", "j", "i"])
+        self.wait_for_masks()
+        self.assertTrue(self.mask(3)[15:26, 20:31].all())
+        self.assertTrue(self.mask(5)[30, 40:51].all())
+        self.assertTrue(self.mask(5)[20:41, 60].all())
+
+    def test_a_prompt_that_is_dragged_afterwards_takes_its_mask_along(self) -> None:
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.assert_mask(disc(40, 30))
+        points = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsFiducialNode")
+        points.SetNthControlPointPositionWorld(0, *self.ras(20, 20, 6))
+        self.wait_until(lambda: self.mask(6)[20, 20])
+        self.assert_mask(disc(20, 20))
+        self.ui.undoButton.click()
+        self.assert_mask(disc(40, 30))
+
     def test_prompts_go_to_the_segment_that_is_chosen(self) -> None:
         first = self.ui.segmentSelector.currentSegmentID()
         self.ui.pointButton.click()
@@ -142,7 +168,7 @@ class PromptingTest(AnnotatingTestCase):
         self.wait_for_masks()
         self.ui.confirmButton.click()
         self.assertEqual([(p.axis, p.index) for p in annotator.confirmed()], [("k", 6)])
-        self.assertEqual(self.ui.confirmButton.text, "Unc&onfirm slice k 6")
+        self.assertEqual(self.ui.confirmButton.text, "Unc&onfirm k 6")
         self.click(20, 20, 6)
         self.wait_for_masks()
         self.assertEqual(annotator.confirmed(), ())

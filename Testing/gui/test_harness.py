@@ -66,6 +66,18 @@ def test_every_control_of_the_panel_is_used(classes: dict[str, str], code: str) 
     assert controls <= set(re.findall(r"\bself\.ui\.(\w+)", code))
 
 
+def test_every_label_that_the_panels_files_leave_empty_is_filled(checkout: Path, code: str) -> None:
+    empty = set()
+    for path in (checkout / "MedSAGaSlicer/Resources/UI").glob("*.ui"):
+        for label in ElementTree.parse(path).iter("widget"):  # noqa: S314 - our own file
+            if label.get("class") == "QLabel" and not label.findtext(
+                "property[@name='text']/string"
+            ):
+                empty.add(label.get("name"))
+    assert empty
+    assert empty <= set(re.findall(r"\bself\.ui\.(\w+)", code))
+
+
 @pytest.mark.parametrize(
     "habit",
     [
@@ -128,10 +140,12 @@ def test_the_modules_own_smoke_test_passes() -> None:
     case.test_the_panel_opens()
 
 
-def test_opening_the_panel_does_not_import_torch(checkout: Path) -> None:
+def test_opening_the_panel_is_quick_and_does_not_import_torch(checkout: Path) -> None:
     code = (
-        "import sys; from harness.desktop import Desktop; desktop = Desktop()\n"
-        "desktop.select_module('MedSAGaSlicer'); desktop.close(); print('torch' in sys.modules)"
+        "import sys, time; from harness.desktop import Desktop; desktop = Desktop()\n"
+        "begin = time.process_time(); desktop.select_module('MedSAGaSlicer')\n"
+        "assert 'scipy' not in sys.modules\n"
+        "print('torch' in sys.modules, time.process_time() - begin); desktop.close()"
     )
     path = os.pathsep.join(str(checkout / name) for name in ("Testing", "MedSAGaSlicer"))
     done = subprocess.run(
@@ -141,7 +155,10 @@ def test_opening_the_panel_does_not_import_torch(checkout: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.stdout.split() == ["False"], done.stderr
+    has_torch, seconds = done.stdout.split()
+    assert has_torch == "False", done.stderr
+    # Processor time with all imports; half a second by the benchmark, more on a slower machine.
+    assert float(seconds) < 1.5
 
 
 def _has(kind: str, name: str) -> bool:

@@ -29,6 +29,12 @@ def test_the_panel_fits_into_a_narrow_column_with_its_scroll_bar(workplace: Work
     assert panel.minimumSizeHint.width() <= workplace.column.viewport().width
 
 
+def test_the_models_can_be_seen_without_scrolling(workplace: Workplace) -> None:
+    table = workplace.ui.modelsTable
+    bars = table.horizontalScrollBar(), table.verticalScrollBar()
+    assert [bar.isVisible() for bar in bars] == [False, False]
+
+
 def test_a_long_name_does_not_widen_the_panel(workplace: Workplace) -> None:
     panel = workplace.module.parent
     before = panel.minimumSizeHint.width()
@@ -59,6 +65,9 @@ def test_every_label_that_may_be_long_goes_on_in_the_next_line(checkout: Path) -
 def test_no_text_of_a_button_is_cut_off(workplace: Workplace) -> None:
     buttons = workplace.module.parent.findChildren(QtWidgets.QPushButton)
     assert buttons
+    # The longest of those that change.
+    workplace.ui.confirmButton.setText("Unc&onfirm k 1234")
+    workplace.desktop.app.processEvents()
     for button in buttons:
         if button.isVisible():
             text = button.fontMetrics().horizontalAdvance(button.text.replace("&", ""))

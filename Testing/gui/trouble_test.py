@@ -181,6 +181,60 @@ class UnusualDataTest(AnnotatingTestCase):
         np.testing.assert_array_equal(self.mask(6), disc(40, 30))
 
 
+class SceneInTheMiddleTest(AnnotatingTestCase):
+    """The scene is closed, and another one annotated, whatever is under way."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.open_panel()
+        self.ui.boxButton.click()
+        self.drag((25, 15), (55, 45), 6)
+        self.wait_for_masks()
+        self.look()
+
+    def assert_that_another_scene_can_be_annotated(self) -> None:
+        slicer.mrmlScene.Clear()
+        self.look()
+        self.assertEqual(self.panel.sections.jobs.doing, "")
+        self.assertFalse(self.ui.boxButton.isChecked())
+        self.volume = self.make_volume("next")
+        self.ui.volumeSelector.setCurrentNode(self.volume)
+        self.ui.addSegmentButton.click()
+        self.ui.pointButton.click()
+        self.click(40, 30, 6)
+        self.wait_for_masks()
+        np.testing.assert_array_equal(self.mask(6), disc(40, 30))
+
+    def test_while_a_mask_is_carried_on(self) -> None:
+        self.ui.propagateBothButton.click()
+        self.assert_that_another_scene_can_be_annotated()
+
+    def test_while_a_box_is_dragged(self) -> None:
+        x, y = self.place_of(30, 20, 3, "Red")
+        interactor = self.interactor("Red")
+        for event in ("MouseMove", "LeftButtonPress"):
+            interactor.SetEventInformation(x, y, 0, 0, chr(0), 0, None)
+            getattr(interactor, f"{event}Event")()
+        self.assert_that_another_scene_can_be_annotated()
+        interactor.LeftButtonReleaseEvent()
+
+    def test_while_a_correction_is_painted(self) -> None:
+        self.ui.correctCollapsibleButton.collapsed = False
+        self.addCleanup(self.ui.correctCollapsibleButton.setProperty, "collapsed", True)
+        self.panel.sections.corrections.editor.setActiveEffectByName("Paint")
+        self.click(60, 40, 6)
+        self.assert_that_another_scene_can_be_annotated()
+
+    def test_while_a_region_of_interest_is_chosen(self) -> None:
+        box = self.ui.regionSelector
+        box.setCurrentIndex(box.findData("roi"))
+        box.textActivated.emit(box.currentText)
+        self.ui.roiSelector.addNode()
+        self.look()
+        self.assert_that_another_scene_can_be_annotated()
+        self.assertEqual(self.ui.regionSelector.currentData, "auto")
+
+
 class PropagatingTest(AnnotatingTestCase):
     def setUp(self) -> None:
         super().setUp()

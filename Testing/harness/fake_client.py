@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from MedSAGaSlicerLib.engine.neighbours import plane_size
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.worker.events import Decoded, Encoded, Event, Failed, Ready
@@ -89,12 +90,12 @@ class FakeClient:
         mask: npt.NDArray[np.bool_] | None = None,
     ) -> int:
         assert pixels is not None
-        assert mask is None or mask.shape == pixels().shape[:2]
+        size = plane_size(pixels())
+        assert mask is None or mask.shape == size
         if previous is not None and previous not in self._logits:
             msg = f"unknown logits {previous}"
             raise InputError(msg)
-        size = pixels().shape[:2]
-        prompts.validate((size[0], size[1]))
+        prompts.validate(size)
         number = self._next()
         self.asked.append((key, prompts, previous))
         if self.refuse is not None:

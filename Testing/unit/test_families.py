@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -52,3 +54,15 @@ def test_a_smaller_relative_runs() -> None:
 def test_an_unknown_family_is_answered_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="'sam_vit_x' is unknown; known are starter, sam_vit_b"):
         build("sam_vit_x")
+
+
+def test_loading_a_model_leaves_torch_s_compiler_alone() -> None:
+    program = (
+        "import sys\n"
+        "from MedSAGaSlicerLib.engine.families import FAMILIES, build\n"
+        "from MedSAGaSlicerLib.engine.predictor import load_predictor\n"
+        "load_predictor('starter', 'cpu')\n"
+        "assert [build(family, 'meta').family for family in FAMILIES] == list(FAMILIES)\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -15,7 +15,7 @@ def test_a_downloaded_model_is_shown_as_present(tmp_path: Path) -> None:
     folder = registry.model_folder()
     folder.mkdir(parents=True)
     (folder / registry.entry(name).file).touch()
-    assert (before, _presence(name)) == ("download, 375 MB", "present")
+    assert (before, _presence(name)) == ("↓ 375 MB", "present")
 
 
 def test_a_model_that_nobody_may_hand_out_asks_for_a_local_file() -> None:

@@ -1,5 +1,7 @@
 """What lessons are predicted to need, what `auto` makes of it, and what happens without memory."""
 
+import importlib.util
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +17,8 @@ from MedSAGaSlicerLib.engine.teaching.guard import choose_held_out
 from MedSAGaSlicerLib.engine.teaching.memory_plan import (
     Circumstances,
     plan_memory,
+    projected_state,
+    recomputes,
     trained_parameters,
 )
 from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
@@ -59,6 +63,22 @@ class TestCosts:
         assert trained == pytest.approx(expected, rel=0.06)
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("galore_torch") is None, reason="galore-torch is not installed"
+)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_galore_keeps_of_the_blocks_is_counted(family: str) -> None:
+    from MedSAGaSlicerLib.engine.teaching.galore import GaloreOptimizer, GaloreSettings
+
+    cost, rank = cost_of(family), 16
+    encoder = build(family, "meta").image_encoder
+    blocks = {n: p for n, p in encoder.named_parameters() if n.startswith(("blocks.", "layers."))}
+    kept = GaloreOptimizer(blocks, GaloreSettings(rank, 50, 1e-4, 0.0, 0)).facts()["state_bytes"]
+    # What is gathered for the next step comes on top: of a matrix, its longer side and the rank.
+    planned = 4 * (projected_state(cost, rank) - 2 * cost.ends_parameters)
+    assert kept <= planned <= max(1.6 * kept, kept + (64 << 20))
+
+
 def split_shape(encoder: nn.Module, side: int, split: EncoderSplit) -> torch.Size:
     images = torch.empty(1, 3, side, side, device="meta")
     with torch.no_grad():
@@ -95,6 +115,15 @@ class TestMemory:
 
         assert peak() < peak(slices=30) < peak(slices=30, at_once=4)
         assert peak("starter") < peak("sam_vit_b") < peak("sam_vit_l") < peak("sam_vit_h")
+
+    def test_blocks_that_keep_next_to_nothing_are_not_computed_again(self) -> None:
+        again = {
+            (family, method)
+            for family, method in itertools.product(FAMILIES, METHODS[1:])
+            if recomputes(cost_of(family), method)
+        }
+        every = set(itertools.product(FAMILIES, METHODS[1:]))
+        assert every - again == {("starter", "late")}
 
     def test_the_slices_kept_aside_are_as_many_as_the_guard_takes(self) -> None:
         for number in (1, 7, 8, 10, 12, 15, 20):

@@ -197,6 +197,7 @@ def _teach(options: argparse.Namespace, reporter: Reporter) -> None:
             seed=options.seed,
             steps=options.steps,
             region=str(options.region or AUTO),
+            depth=options.depth,
         ),
         shots=options.shots,
         empty=options.empty,

@@ -18,7 +18,7 @@ from MedSAGaSlicerLib.cli.options import (
 from MedSAGaSlicerLib.cli.plan import add_plan_options
 from MedSAGaSlicerLib.engine.geometry import AXES
 from MedSAGaSlicerLib.engine.propagation.names import STRATEGIES, TRACKED
-from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS, TeachingConfig
+from MedSAGaSlicerLib.engine.teaching.config import AUTO, DEEP, METHODS, TeachingConfig
 
 BAD_INPUT: Final = 2
 
@@ -143,6 +143,14 @@ def _add_teach(commands: Any) -> None:
         default=TeachingConfig.steps,
         metavar="N",
         help="updates of the model (default: %(default)s)",
+    )
+    teach.add_argument(
+        "--depth",
+        type=int,
+        default=TeachingConfig.depth,
+        metavar="N",
+        help=f"slices that the method {DEEP} looks at together, such as 3: each among its "
+        "neighbours; takes as many times as long (default: %(default)s)",
     )
     teach.add_argument(
         "--seed",

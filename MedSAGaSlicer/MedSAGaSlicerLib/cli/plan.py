@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from MedSAGaSlicerLib.engine.teaching.config import AUTO, METHODS
+from MedSAGaSlicerLib.engine.teaching.config import AUTO, DEEP, METHODS, TeachingConfig
 
 if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.progress import Reporter
@@ -22,6 +22,13 @@ def add_plan_options(command: argparse.ArgumentParser) -> None:
         help="a name of `medsaga models`, which need not be here, or a file (default: %(default)s)",
     )
     command.add_argument("--method", choices=(AUTO, *METHODS), help="this one only (default: all)")
+    command.add_argument(
+        "--depth",
+        type=int,
+        default=TeachingConfig.depth,
+        metavar="N",
+        help=f"slices that the method {DEEP} looks at together (default: %(default)s)",
+    )
     command.add_argument(
         "--shots", type=int, default=15, metavar="N", help="slices in all (default: %(default)s)"
     )
@@ -52,7 +59,8 @@ def plan(options: argparse.Namespace, _reporter: Reporter) -> None:
         machine = another_card(options.vram)
     else:
         machine = this_machine(options.device, options.threads)
-    rows = plan_rows(options.model, machine, options.shots, options.method)
+    config = TeachingConfig(DEEP, depth=options.depth)
+    rows = plan_rows(options.model, machine, options.shots, options.method, config)
     if options.json:
         about = {"model": options.model, "device": machine.device, "free_bytes": machine.free}
         text = json.dumps({**about, "slices": options.shots, "methods": rows}, indent=2)

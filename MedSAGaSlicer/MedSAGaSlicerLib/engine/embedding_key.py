@@ -15,7 +15,8 @@ def slice_key(pixels: npt.NDArray[np.uint8]) -> str:
     """Name a slice by its bytes.
 
     Args:
-        pixels: uint8, (rows, columns) or (rows, columns, 3), after normalisation. Any strides.
+        pixels: uint8, (rows, columns) or (rows, columns, 3), after normalisation, or a stack of
+            such slices (``engine.neighbours``). Any strides.
 
     Returns:
         40 hexadecimal digits. Shape and bytes are covered; display settings, position in the
@@ -48,16 +49,19 @@ def embedding_key(slice_key: str, encoder: str) -> str:
 
 
 def check_slice(pixels: npt.NDArray[np.uint8]) -> None:
-    """Refuse what is no slice for the encoder.
+    """Refuse what is no slice for the encoder, nor a stack of slices.
 
     Raises:
-        InputError: not uint8, or not (rows, columns) or (rows, columns, 3), or empty.
+        InputError: not uint8, or not (rows, columns) or (rows, columns, 3), or empty; or four
+            dimensions that are no stack's (``engine.neighbours``).
     """
     grey, colour = pixels.ndim == 2, pixels.ndim == 3 and pixels.shape[2] == 3
-    if pixels.dtype == np.uint8 and pixels.size > 0 and (grey or colour):
+    stack = pixels.ndim == 4 and pixels.shape[0] % 2 == 1 and pixels.shape[3] in (1, 3)
+    if pixels.dtype == np.uint8 and pixels.size > 0 and (grey or colour or stack):
         return
     msg = (
         f"Got an array of shape {pixels.shape} and type {pixels.dtype}; a slice is uint8 with "
-        "(rows, columns) or (rows, columns, 3). Normalise the slice first."
+        "(rows, columns) or (rows, columns, 3), an odd number of them together (depth, rows, "
+        "columns, 1 or 3). Normalise the slice first."
     )
     raise InputError(msg)

@@ -13,13 +13,14 @@ from MedSAGaSlicerLib.engine.cases import Case, LabelChoice, read_case
 from MedSAGaSlicerLib.engine.clicks import components, next_click, tight_box
 from MedSAGaSlicerLib.engine.geometry import slice_size
 from MedSAGaSlicerLib.engine.metrics import check_nsd_available, dice, nsd
+from MedSAGaSlicerLib.engine.neighbours import depth_of
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.prompts import Point, Prompts
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.segmenting import (
     EVERYWHERE,
     SlicePredictor,
-    normalised_slice,
+    shown_slices,
     volume_normalisation,
 )
 from MedSAGaSlicerLib.errors import InputError
@@ -115,7 +116,7 @@ def evaluate(
         curves = {}
         for index in slices[case.name]:
             progress(done, total, f"{case.name}, slice {index}")
-            image = normalised_slice(volume.array_kji, normalisation, "k", index, window)
+            image = shown_slices(volume, normalisation, "k", index, region, depth_of(predictor))
             inside = window.cut(truth[index])
             found, mask = _curve(predictor, image, inside, kind, per_component)
             curves[index] = found, window.put_back(mask, truth[index].shape)

@@ -44,8 +44,11 @@ def write_examples(folder: Path, examples: ExampleSet) -> None:
             name = f"{number:04d}.npz"
             names = list(example.masks)
             packed = np.packbits(np.stack([example.masks[each] for each in names]), axis=-1)
+            arrays: dict[str, Any] = {"pixels": example.pixels, "masks": packed}
+            if example.neighbours is not None:
+                arrays["neighbours"] = example.neighbours
             with (temporary / name).open("wb") as file:
-                np.savez_compressed(file, pixels=example.pixels, masks=packed)
+                np.savez_compressed(file, **arrays)
             slices.append(_described(example, name, names))
         content = {
             "format": FORMAT,
@@ -128,6 +131,8 @@ def _example(folder: Path, fields: dict[str, Any]) -> Example:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             pixels, packed = content["pixels"], content["masks"]
+            # Sets of before there was a use for them, and all that were made without, lack them.
+            neighbours = content.get("neighbours")
         masks = np.unpackbits(packed, axis=-1, count=columns).astype(bool)
         names = [str(name) for name in fields["segments"]]
         example = Example(
@@ -140,6 +145,7 @@ def _example(folder: Path, fields: dict[str, Any]) -> Example:
             _pair(fields["spacing_mm"]),
             float(fields["step_mm"]),
             {name: _prompts(given) for name, given in fields["prompts"].items()},
+            neighbours,
         )
         intact = example.key == fields["key"] and example.size == (rows, columns)
     except (*_DAMAGED, InputError) as error:

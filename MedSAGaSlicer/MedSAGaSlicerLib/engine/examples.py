@@ -7,7 +7,7 @@ carry neutral names ("volume 1"): patients' names have no place here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from MedSAGaSlicerLib.engine.embedding_key import check_slice, slice_key
 from MedSAGaSlicerLib.engine.geometry import check_axis
+from MedSAGaSlicerLib.engine.neighbours import among, check_neighbours
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 
@@ -42,6 +43,8 @@ class Example:
         spacing_mm: (row, column) distance of pixel centres.
         step_mm: distance to the neighbouring slice.
         prompts: what the person gave, by segment; in slice coordinates (column, row).
+        neighbours: uint8 (2 n, rows, columns, 1 or 3): the n slices before and the n after it, see
+            `engine.neighbours`; None if they were not kept.
     """
 
     case: str
@@ -53,16 +56,19 @@ class Example:
     spacing_mm: tuple[float, float] = (1.0, 1.0)
     step_mm: float = 1.0
     prompts: Mapping[str, Prompts] = field(default_factory=lambda: MappingProxyType({}))
+    neighbours: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together.
 
         Raises:
-            InputError: the pixels are no slice, a mask or a prompt does not fit them, or there is
-                no mask.
+            InputError: the pixels are no slice, a mask, a prompt or the neighbours do not fit
+                them, or there is no mask.
         """
         check_axis(self.axis)
         check_slice(self.pixels)
+        if self.neighbours is not None:
+            check_neighbours(self.pixels, self.neighbours)
         if not self.masks:
             msg = f"{self} has no mask: confirm a segment on it, empty or not."
             raise InputError(msg)
@@ -97,6 +103,34 @@ class Example:
     def key(self) -> str:
         """The slice's part of its embedding's key: of its pixels and nothing else."""
         return slice_key(self.pixels)
+
+    @property
+    def depth(self) -> int:
+        """The most slices that it can show together, itself in the middle."""
+        return 1 if self.neighbours is None else 1 + len(self.neighbours)
+
+    def around(self, depth: int) -> NDArray[np.uint8]:
+        """The neighbours (depth - 1, rows, columns, channels) of a stack of so many slices.
+
+        Raises:
+            InputError: there are not enough.
+        """
+        if self.neighbours is None or depth > self.depth:
+            msg = (
+                f"{self} was kept without its neighbours, of which a lesson with depth {depth} "
+                f"needs {depth - 1}. Teach with depth 1, or leave out what was kept without."
+            )
+            raise InputError(msg)
+        spare = (self.depth - depth) // 2
+        return self.neighbours[spare : len(self.neighbours) - spare]
+
+    def shown(self, depth: int) -> NDArray[np.uint8]:
+        """What an encoder that looks at so many slices is shown.
+
+        Raises:
+            InputError: there are not enough neighbours.
+        """
+        return self.pixels if depth == 1 else among(self.pixels, self.around(depth))
 
     @property
     def is_empty(self) -> bool:
@@ -177,15 +211,5 @@ def merged(sets: tuple[ExampleSet, ...], segments: tuple[str, ...]) -> ExampleSe
             if masks and example.key not in examples:
                 prompts = {name: given for name, given in example.prompts.items() if name in masks}
                 case = f"{number}: {example.case}" if number else example.case
-                examples[example.key] = Example(
-                    case,
-                    example.axis,
-                    example.index,
-                    example.pixels,
-                    masks,
-                    example.normalisation,
-                    example.spacing_mm,
-                    example.step_mm,
-                    prompts,
-                )
+                examples[example.key] = replace(example, case=case, masks=masks, prompts=prompts)
     return ExampleSet(segments, tuple(examples.values()))

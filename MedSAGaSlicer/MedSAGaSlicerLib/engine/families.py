@@ -21,6 +21,7 @@ from MedSAGaSlicerLib.engine.sam_modules import (
     MaskDecoder,
     PromptEncoder,
     TwoWayTransformer,
+    made_on_cpu,
 )
 from MedSAGaSlicerLib.engine.starter import build_starter_parts
 from MedSAGaSlicerLib.engine.tiny_vit import TinyViT
@@ -148,8 +149,8 @@ def build_architecture(family: str, architecture: Architecture, device: str = "c
         model = SamModel(
             family,
             _image_encoder(architecture),
-            _prompt_encoder(architecture),
-            _mask_decoder(),
+            made_on_cpu(partial(_prompt_encoder, architecture)),
+            made_on_cpu(_mask_decoder),
         )
     return model.eval()
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from MedSAGaSlicerLib.engine.embedding import Embedding
+from MedSAGaSlicerLib.engine.neighbours import parted, plane_size
 
 LOOK_SIDE: Final = 96
 """The longer side of a look, in pixels."""
@@ -16,20 +17,21 @@ def embedding_of(
     pixels: npt.NDArray[np.uint8], features: npt.NDArray[np.floating[Any]], encoder: str
 ) -> Embedding:
     """The embedding of a slice, with its look."""
-    return Embedding(features, (pixels.shape[0], pixels.shape[1]), encoder, look_of(pixels))
+    return Embedding(features, plane_size(pixels), encoder, look_of(pixels))
 
 
 def look_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Make the look of a slice.
 
     Args:
-        pixels: uint8, (rows, columns) or (rows, columns, 3).
+        pixels: uint8, (rows, columns) or (rows, columns, 3), or a slice among its neighbours.
 
     Returns:
         uint8 (rows, columns) of about the same proportions, its longer side `LOOK_SIDE`; bilinear,
         with a filter as wide as the reduction. Read-only.
     """
-    grey = pixels if pixels.ndim == 2 else np.rint(pixels.mean(axis=2)).astype(np.uint8)
+    plane, _ = parted(pixels)
+    grey = plane if plane.ndim == 2 else np.rint(plane.mean(axis=2)).astype(np.uint8)
     rows, columns = look_size((grey.shape[0], grey.shape[1]))
     fitted = Image.fromarray(grey).resize((columns, rows), Image.Resampling.BILINEAR)
     look = np.asarray(fitted, np.uint8)

@@ -24,8 +24,10 @@ from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel
 from MedSAGaSlicerLib.engine.look import embedding_of
 from MedSAGaSlicerLib.engine.mask_prompt import mask_logits
+from MedSAGaSlicerLib.engine.neighbours import check_shown
 from MedSAGaSlicerLib.engine.precision import FULL, choose_precision, lowered
 from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
+from MedSAGaSlicerLib.engine.products import hasten
 from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_ambiguous, is_mask
 from MedSAGaSlicerLib.errors import InputError
 
@@ -54,19 +56,23 @@ class Predictor:
     `encode` and `predict` keep no state: they may be called from different threads.
     """
 
+    depth: int = 1
+    """How many slices it is shown at a time, see `engine.neighbours`."""
+
     def __init__(
         self, model: SamModel, device: str | torch.device = "cpu", precision: str = FULL
     ) -> None:
-        """Take over a model: it moves to the device, in evaluation mode, with fused attention.
+        """Take over a model: it moves to the device, in evaluation mode, with faster layers.
 
-        Parameter names and values stay as they are. `precision` (`engine.precision`) is what it
-        encodes in; the decoder is float32 always. InputError is raised if there is none such.
+        Names and values of weights stay. `precision` (`engine.precision`) is what it encodes in;
+        the decoder is float32 always. InputError is raised if there is none such.
         """
         self.model = model.to(device).eval()
         self.device = torch.device(device)
         self.precision = choose_precision(precision, self.device)
         self._rules = preprocessing_of(model.family, model.input_size)
         fuse_attention(model.image_encoder)
+        hasten(model.mask_decoder)
         with torch.inference_mode():
             # The same for every prediction; the reference recomputes it each time.
             self._position: Tensor = model.prompt_encoder.get_dense_pe()  # type: ignore[operator]
@@ -116,7 +122,7 @@ class Predictor:
         Args:
             slices: uint8, (rows, columns) or (rows, columns, 3) in RGB order, normalised to the
                 full range of grey levels (`engine.intensity`). Values that are not finite have no
-                place here: the normalisation replaces them.
+                place here: the normalisation replaces them. Stacks if the `depth` is above 1.
 
         Returns:
             Embeddings with float32 features (channels, h, w).
@@ -126,6 +132,8 @@ class Predictor:
         """
         if not slices:
             return []
+        for pixels in slices:
+            check_shown(pixels, self.depth)
         images = torch.stack([self._rules.prepare(pixels)[0] for pixels in slices])
         with torch.inference_mode():
             features = self._encoder(images.to(self.device)).float().cpu().numpy()
@@ -256,8 +264,7 @@ def load_predictor(
             `cuda:1`, or `mps` (untested).
         threads: of torch on the CPU, for the whole process; None leaves them as they are.
         folder: of downloaded models; by default `registry.model_folder()`.
-        precision: of encoding: `float32`, `bfloat16`, or `auto` (`engine.precision`). Embeddings
-            of one are none of the other.
+        precision: of encoding: `float32`, `bfloat16`, or `auto` (`engine.precision`).
 
     Raises:
         InputError: no such name, file, precision or device, or the model is not here yet.
@@ -285,14 +292,4 @@ def _find(name_or_path: str, folder: Path | None) -> tuple[Path, str | None]:
     if name_or_path not in names and (path.exists() or path.suffix or len(path.parts) > 1):
         return path, None
     wanted = registry.entry(name_or_path)
-    present = registry.installed(wanted, folder)
-    if present is None:
-        target = registry.path_of(wanted, folder)
-        remedy = (
-            "download it first; `medsaga models` lists what is there"
-            if wanted.downloadable
-            else f"get it from {wanted.source} and put it there"
-        )
-        msg = f"The model {wanted.name} is not on this machine ({target}): {remedy}"
-        raise InputError(msg)
-    return present, wanted.family
+    return registry.present(wanted, folder), wanted.family

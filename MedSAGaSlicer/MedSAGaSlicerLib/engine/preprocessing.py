@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from MedSAGaSlicerLib.engine.embedding_key import check_slice
+from MedSAGaSlicerLib.engine.neighbours import is_stack, plane_size, planes
 from MedSAGaSlicerLib.engine.resizing import (
     resize_area,
     resize_bilinear,
@@ -94,17 +95,20 @@ class Preprocessing:
         """Make the model's input from a slice.
 
         Args:
-            pixels: uint8, (rows, columns) or (rows, columns, 3) in RGB order.
+            pixels: uint8, (rows, columns) or (rows, columns, 3) in RGB order; or a stack of
+                slices, see `engine.neighbours`, each of which is prepared as if it were alone.
 
         Returns:
-            float32 (3, S, S) with S = `input_size`, and how the slice lies in it.
+            float32 (3, S, S) with S = `input_size`, of a stack (depth, 3, S, S), and how the slice
+            lies in it.
 
         Raises:
             InputError: not a uint8 slice of at least one pixel.
         """
         check_slice(pixels)
-        size = pixels.shape[0], pixels.shape[1]
-        frame = self.frame(size)
+        frame = self.frame(plane_size(pixels))
+        if is_stack(pixels):
+            return torch.stack([self.prepare(plane)[0] for plane in planes(pixels)]), frame
         scaled = self.resize(np.ascontiguousarray(pixels), frame.scaled)
         channels = scaled[None].repeat(3, 0) if scaled.ndim == 2 else scaled.transpose(2, 0, 1)
         image = torch.zeros(3, self.input_size, self.input_size)

@@ -90,7 +90,9 @@ class QuickLinear(nn.Linear):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs), of the tokens' type."""
-        if torch.is_grad_enabled():
+        # Other devices have their own, which also follows torch's autocast.
+        own = tokens.device.type != "cpu" and tokens.dtype == self.weight.dtype
+        if own or torch.is_grad_enabled():
             return super().forward(tokens)
         return product(tokens.to(self.weight.dtype), self.weight, self.bias).to(tokens.dtype)
 

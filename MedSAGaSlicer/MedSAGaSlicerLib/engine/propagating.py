@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from MedSAGaSlicerLib.engine.geometry import slice_of, slice_size
+from MedSAGaSlicerLib.engine.neighbours import depth_of
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.prompts import check_inside
 from MedSAGaSlicerLib.engine.propagation.course import Course
@@ -19,8 +20,8 @@ from MedSAGaSlicerLib.engine.segmenting import (
     EVERYWHERE,
     SlicePredictor,
     check_in_region,
-    normalised_slice,
     predictor_for,
+    shown_slices,
     volume_normalisation,
 )
 
@@ -52,15 +53,17 @@ class Slices:
         self._embeddings: OrderedDict[tuple[str, Place], Embedding] = OrderedDict()
         self._bytes = 0
         # Looked at, and then encoded.
-        self._last: tuple[Place, NDArray[np.uint8]] | None = None
+        self._last: tuple[tuple[Place, int], NDArray[np.uint8]] | None = None
 
-    def pixels(self, place: Place) -> NDArray[np.uint8]:
-        """A slice, or what the region has of it: uint8 (rows, columns) or (rows, columns, 3)."""
-        if self._last is None or self._last[0] != place:
-            axis, index = place
-            array, window = self.volume.array_kji, self.window(axis)
-            pixels = normalised_slice(array, self._normalisation, axis, index, window)
-            self._last = place, pixels
+    def pixels(self, place: Place, depth: int = 1) -> NDArray[np.uint8]:
+        """A slice, or what the region has of it: uint8 (rows, columns) or (rows, columns, 3).
+
+        For a model that looks at more than one slice, a stack of so many.
+        """
+        if self._last is None or self._last[0] != (place, depth):
+            known, (axis, index) = self._normalisation, place
+            pixels = shown_slices(self.volume, known, axis, index, self.region, depth)
+            self._last = (place, depth), pixels
         return self._last[1]
 
     def embedding(self, predictor: SlicePredictor, place: Place) -> Embedding:
@@ -69,7 +72,7 @@ class Slices:
         if key in self._embeddings:
             self._embeddings.move_to_end(key)
             return self._embeddings[key]
-        found = self._embeddings[key] = predictor.encode(self.pixels(place))
+        found = self._embeddings[key] = predictor.encode(self.pixels(place, depth_of(predictor)))
         self._bytes += found.features.nbytes
         while self._bytes > _KEPT_BYTES and len(self._embeddings) > 1:
             _, dropped = self._embeddings.popitem(last=False)

@@ -128,6 +128,24 @@ def installed(wanted: ModelEntry, folder: Path | None = None) -> Path | None:
     return path if path.is_file() else None
 
 
+def present(wanted: ModelEntry, folder: Path | None = None) -> Path:
+    """The model's file.
+
+    Raises:
+        InputError: it is not on this machine yet; says how to get it.
+    """
+    path = installed(wanted, folder)
+    if path is not None:
+        return path
+    remedy = (
+        "download it first; `medsaga models` lists what is there"
+        if wanted.downloadable
+        else f"get it from {wanted.source} and put it there"
+    )
+    msg = f"The model {wanted.name} is not on this machine ({path_of(wanted, folder)}): {remedy}"
+    raise InputError(msg)
+
+
 def identify(path: Path) -> ModelEntry | None:
     """The entry whose pinned hash the file has, whatever it is called; None if there is none."""
     size = path.stat().st_size

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import torch
 from torch import Tensor, nn
 
 from MedSAGaSlicerLib.errors import DependencyError
@@ -62,6 +63,19 @@ DecoderAttention: type[nn.Module] = _transformer.Attention
 TwoWayAttentionBlock: type[nn.Module] = _transformer.TwoWayAttentionBlock
 LayerNorm2d: type[nn.Module] = _common.LayerNorm2d
 MLPBlock: type[nn.Module] = _common.MLPBlock
+
+
+def made_on_cpu(make: Callable[[], nn.Module]) -> nn.Module:
+    """What `make` makes, moved to torch's default device; for small networks.
+
+    Embeddings and random buffers made on the meta device, where they are only shaped, would have
+    torch import its compiler, which takes a second.
+    """
+    device = torch.get_default_device()
+    with torch.device("cpu"):
+        made = make()
+    return made.to(device)
+
 
 window_partition: Callable[[Tensor, int], tuple[Tensor, tuple[int, int]]] = (
     _image_encoder.window_partition

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 
-from MedSAGaSlicerLib.engine.geometry import slice_of, slice_size
+from MedSAGaSlicerLib.engine.geometry import check_axis, slice_of, slice_size
 from MedSAGaSlicerLib.engine.images import Volume, read_image
 from MedSAGaSlicerLib.engine.intensity import Normalisation, is_constant, measure
+from MedSAGaSlicerLib.engine.neighbours import depth_of, neighbours_of, stacked
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.prompt_file import read_prompt_file
 from MedSAGaSlicerLib.engine.prompts import Prompts, check_inside
@@ -147,13 +148,14 @@ def segment(
     for done, ((axis, index), prompts) in enumerate(wanted.items()):
         progress(done, len(wanted), f"slice {axis} {index}")
         window = region.window(axis, slice_size(volume.geometry.shape_kji, axis))
-        pixels = normalised_slice(volume.array_kji, normalisation, axis, index, window)
         embeddings: dict[str, Embedding] = {}
         for number, prompt in prompts:
             chosen = predictors[number]
             # Models of several segments share the encoder, unless that was taught as well.
             encoder = str(getattr(chosen, "encoder_key", ""))
             if encoder not in embeddings:
+                depth = depth_of(chosen)
+                pixels = shown_slices(volume, normalisation, axis, index, region, depth)
                 embeddings[encoder] = chosen.encode(pixels)
             inside = window.seen_from_within(prompt)
             prediction = chosen.predict(embeddings[encoder], inside)
@@ -203,3 +205,25 @@ def normalised_slice(
     return np.ascontiguousarray(
         normalisation.apply(values if window is None else window.cut(values))
     )
+
+
+def shown_slices(
+    volume: Volume,
+    normalisation: Normalisation,
+    axis: str,
+    index: int,
+    region: RegionChoice = EVERYWHERE,
+    depth: int = 1,
+) -> NDArray[np.uint8]:
+    """What a model that looks at so many slices is shown of a region: a slice, or a stack.
+
+    See `neighbours`; what lies outside the region is never shown.
+    """
+    array, shape = volume.array_kji, volume.geometry.shape_kji
+    window = region.window(axis, slice_size(shape, axis))
+    if depth == 1:
+        return normalised_slice(array, normalisation, axis, index, window)
+    count = shape[check_axis(axis)]
+    around = neighbours_of(index, depth, lambda n: 0 <= n < count and region.has_slice(axis, n))
+    made = {n: normalised_slice(array, normalisation, axis, n, window) for n in {*around}}
+    return stacked([made[n] for n in around])

@@ -1,5 +1,7 @@
 """The shape of the starter model: segment-anything's own parts, small enough for one CPU core."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -8,6 +10,7 @@ from MedSAGaSlicerLib.engine.sam_modules import (
     MaskDecoder,
     PromptEncoder,
     TwoWayTransformer,
+    made_on_cpu,
 )
 
 IMAGE_SIZE = 192
@@ -91,20 +94,26 @@ def build_starter_parts(image_size: int = IMAGE_SIZE) -> tuple[nn.Module, nn.Mod
     if not position.is_meta:
         with torch.no_grad():
             position.copy_(sine_position(_WIDTH, grid) * 0.5)
-    prompts = PromptEncoder(
-        embed_dim=_EMBEDDING_CHANNELS,
-        image_embedding_size=(grid, grid),
-        input_image_size=(image_size, image_size),
-        mask_in_chans=16,
+    prompts = made_on_cpu(
+        partial(
+            PromptEncoder,
+            embed_dim=_EMBEDDING_CHANNELS,
+            image_embedding_size=(grid, grid),
+            input_image_size=(image_size, image_size),
+            mask_in_chans=16,
+        )
     )
+    return encoder, prompts, made_on_cpu(_decoder)
+
+
+def _decoder() -> nn.Module:
     transformer = TwoWayTransformer(
         depth=2, embedding_dim=_EMBEDDING_CHANNELS, mlp_dim=512, num_heads=4
     )
-    decoder = MaskDecoder(
+    return MaskDecoder(
         transformer_dim=_EMBEDDING_CHANNELS,
         transformer=transformer,
         num_multimask_outputs=3,
         iou_head_depth=3,
         iou_head_hidden_dim=_EMBEDDING_CHANNELS,
     )
-    return encoder, prompts, decoder

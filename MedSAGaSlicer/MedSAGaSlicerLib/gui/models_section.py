@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import qt
 from slicer.i18n import tr as _
 
-from MedSAGaSlicerLib.engine import downloads, registry
+from MedSAGaSlicerLib.engine import registry
 from MedSAGaSlicerLib.engine.files import copy_file
 from MedSAGaSlicerLib.errors import MedSAGaError
 from MedSAGaSlicerLib.gui import overview
@@ -165,6 +165,9 @@ class ModelsSection:
         question = _("Delete the file of {name}?")
         if entry is None or not self._desk.ask(question.format(name=entry.name), _("Delete")):
             return
+        # Here, not above: it brings all of Python's http along.
+        from MedSAGaSlicerLib.engine import downloads
+
         try:
             freed = downloads.delete(entry, registry.model_folder())
             self._desk.say(_("Deleted, {size}.").format(size=size_text(freed)))

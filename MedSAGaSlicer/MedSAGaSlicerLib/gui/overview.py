@@ -38,7 +38,9 @@ def _presence(entry: registry.ModelEntry) -> str:
     if registry.installed(entry):
         return "present"
     if entry.downloadable and entry.size:
-        return f"download, {entry.size / 1e6:.0f} MB"
+        # Short: the panel may be narrow.
+        giga = entry.size / 1e9
+        return f"↓ {giga:.1f} GB" if giga >= 1 else f"↓ {entry.size / 1e6:.0f} MB"
     return "missing" if entry.shipped else "local file"
 
 

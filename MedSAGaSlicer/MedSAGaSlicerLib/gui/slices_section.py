@@ -109,7 +109,10 @@ class SlicesSection:
     def _show_confirmation(self, situation: Situation, *, is_empty: bool) -> None:
         here, confirmed = situation.here, situation.is_confirmed
         text = _("Unc&onfirm {slice}") if confirmed else _("C&onfirm {slice}")
-        self.ui.confirmButton.setText(text.format(slice=here))
+        position = situation.position
+        # Short, for the panel may be narrow.
+        where = "" if position is None else f"{position.axis} {position.index}"
+        self.ui.confirmButton.setText(text.format(slice=where).strip())
         nothing = _("No segment is on {slice}. If that is right, use the button beside.")
         something = _("A segment is on {slice}. Erase it first, or clear its prompts.")
         already = _("Already confirmed: {slice}.")

@@ -71,7 +71,7 @@ class TaughtSection:
         plain = _("No taught model answers for the segment.")
         self._controls.allow(self.ui.useBaseButton, situation.obstacle or unless(used, plain))
         names = [adapter.name for adapter in self._adapters if adapter.folder == used]
-        text = _("For this segment answers what was taught: {name}.").format(name="".join(names))
+        text = _("The taught model {name} answers for this segment.").format(name="".join(names))
         self.ui.taughtStateLabel.setText(text if used else "")
         self.ui.taughtStateLabel.setVisible(used is not None)
 

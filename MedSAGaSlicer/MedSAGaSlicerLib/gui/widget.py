@@ -17,6 +17,7 @@ from MedSAGaSlicerLib.gui.focus import Focus, shown_views
 from MedSAGaSlicerLib.gui.model_state import ModelState
 from MedSAGaSlicerLib.gui.prompts_section import PromptsSection
 from MedSAGaSlicerLib.gui.sections import Sections
+from MedSAGaSlicerLib.gui.warming import Warming
 from MedSAGaSlicerLib.scene.events import Closed
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Panel:
         self.desk = Desk(annotators, self._focus)
         self._controls = Controls(ui)
         self._model = ModelState(ui, annotators)
+        self._warming = Warming()
         self._choices = Choices(ui, self.follow, self.use_model)
         self.prompts = PromptsSection(ui, self.desk, self._on_tool)
         self.sections = Sections(
@@ -164,6 +166,8 @@ class Panel:
         if self._views and self._views != shown_views(slicer.mrmlScene):
             # Another layout.
             self.follow()
+        if not annotator.busy:
+            self._warming.step()
         waiting = annotator.busy or self._annotators.busy or self.sections.busy
         interval = _WAITING_MS if waiting else _IDLE_MS
         if self._timer.interval != interval:

@@ -252,7 +252,7 @@ class AnnotationLoop:
         self._news.append(event)
 
     def _heed(self, events: Sequence[Event]) -> None:
-        notices, asks_again = self._stepping_down.heed(events)
+        notices, asks_again = self._stepping_down.heed(events, self._loading[0])
         events = [event for event in events if not self._jobs.heed(event)]
         for event in events:
             if isinstance(event, Failed) and event.request == self._loading[0]:

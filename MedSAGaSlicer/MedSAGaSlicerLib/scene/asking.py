@@ -10,7 +10,7 @@ from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.nearer import Nearer
 from MedSAGaSlicerLib.scene.packed import PackedMask
 from MedSAGaSlicerLib.scene.slice_work import Answer, SliceWork, WorkState
-from MedSAGaSlicerLib.scene.taught_segments import decode_options
+from MedSAGaSlicerLib.scene.taught_segments import decode_options, shown_depth
 
 if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.regions.window import Window
@@ -184,8 +184,9 @@ class Asking:
         position = key[1]
         refined = self._annotation.work[key].previous_for(group)
         window = self._nearer.for_prompts(position, group.prompts, refined)
-        pixels, pixels_key = self._keys.pixels(position, window), self._keys.key(position)
-        shown_key = self._keys.key_of(position, window)
+        depth = shown_depth(self._annotation.session, key[0])
+        pixels, pixels_key = self._keys.pixels(position, window, depth), self._keys.key(position)
+        shown_key = self._keys.key_of(position, window, depth)
         self._keys.check_shown(position, group.prompts)
         prompts = window.seen_from_within(group.prompts)
         options = decode_options(self._annotation.session, key[0])

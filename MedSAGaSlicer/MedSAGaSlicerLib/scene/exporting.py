@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from MedSAGaSlicerLib.engine.examples import Example, ExampleSet
+from MedSAGaSlicerLib.engine.neighbours import parted
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.region import chosen_region
 from MedSAGaSlicerLib.scene.segments import segment_ids
-from MedSAGaSlicerLib.scene.volumes import grid_of, normalisation_of, pixels_of
+from MedSAGaSlicerLib.scene.volumes import grid_of, normalisation_of, shown_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,11 +36,12 @@ def teachable_segments(annotation: Annotation) -> tuple[str, ...]:
     return tuple(i for i in segment_ids(annotation.segmentation) if i in shown)
 
 
-def confirmed_examples(annotation: Annotation, chosen: Sequence[str]) -> ExampleSet:
+def confirmed_examples(annotation: Annotation, chosen: Sequence[str], depth: int = 1) -> ExampleSet:
     """The confirmed slices with the masks of the chosen segments, read from the segments now.
 
     A slice on which none of them was confirmed is left out; one that was confirmed as empty is in.
-    Of a region of interest only what is inside is in the examples.
+    Of a region of interest only what is inside is in the examples. For a model that looks at
+    ``depth`` slices they have neighbours.
 
     Raises:
         InputError: nothing is confirmed, a segment is on none of the slices, or two have one name.
@@ -64,17 +66,20 @@ def confirmed_examples(annotation: Annotation, chosen: Sequence[str]) -> Example
         window = region.window(position.axis, (shape_ijk[row], shape_ijk[column]))
         prompts = _prompts(annotation, position, {i: n for i, n in names.items() if i in masks})
         inside = {name: window.seen_from_within(given) for name, given in prompts.items()}
+        shown = shown_of(volume, position.axis, position.index, window, region, depth)
+        pixels, neighbours = parted(shown)
         examples.append(
             Example(
                 CASE,
                 position.axis,
                 position.index,
-                pixels_of(volume, position.axis, position.index, window),
+                pixels,
                 {name: window.cut(mask).copy() for name, mask in known.items()},
                 normalisation,
                 (spacing[row], spacing[column]),
                 spacing[position.normal],
                 {name: given for name, given in inside.items() if not given.is_empty},
+                neighbours,
             )
         )
     return ExampleSet(tuple(names.values()), tuple(examples))

@@ -15,6 +15,7 @@ from MedSAGaSlicerLib.engine.finishing.cleaning import clean_up
 from MedSAGaSlicerLib.engine.finishing.evidence import SUREST, Finding, mirrored_back, unknown
 from MedSAGaSlicerLib.engine.finishing.finisher import Finisher
 from MedSAGaSlicerLib.engine.geometry import slice_of
+from MedSAGaSlicerLib.engine.neighbours import mirrored
 from MedSAGaSlicerLib.errors import MedSAGaError
 from MedSAGaSlicerLib.scene.jobs import DONE, Job
 from MedSAGaSlicerLib.scene.slices import SlicePosition
@@ -77,6 +78,7 @@ class FinishJob(Job):
         self._adapters: dict[str, list[str]] = {}
         for segment_id, one in taught.items():
             self._adapters.setdefault(one.folder, []).append(segment_id)
+        self._depths = {one.folder: one.depth for one in taught.values()}
         self._names = {segment_id: one.segment for segment_id, one in taught.items()}
         self._settings, self._writes = settings, writes
         self._steps = steps_of(grid.geometry, axis)
@@ -127,15 +129,17 @@ class FinishJob(Job):
         client, keys = self._place.client, self._place.keys
         position = SlicePosition(self.axis, question.index)
         names = [self._names[segment_id] for segment_id in self._adapters[question.adapter]]
+        depth = self._depths[question.adapter]
 
         def ask(window: Window) -> int:
             if question.mirrored:
-                turned = np.ascontiguousarray(keys.pixels(position, window)[:, ::-1])
+                turned = mirrored(keys.pixels(position, window, depth))
                 return client.find(
                     slice_key(turned), question.adapter, names, pixels=lambda: turned
                 )
-            pixels = partial(keys.pixels, position, window)
-            return client.find(keys.key(position), question.adapter, names, pixels=pixels)
+            key = keys.key_of(position, window, depth)
+            pixels = partial(keys.pixels, position, window, depth)
+            return client.find(key, question.adapter, names, pixels=pixels)
 
         self._put(question, position, ask)
 

@@ -192,11 +192,12 @@ class Job(ABC):
         prompts: Prompts,
         *,
         taught: tuple[str, str] | None = None,
+        depth: int = 1,
         mask: NDArray[np.bool_] | None = None,
     ) -> int:
         """Ask the worker about a slice; ``_answered`` gets the answer with ``tag``.
 
-        ``mask`` (rows, columns) is what is expected there.
+        ``depth`` is how many slices ``taught`` looks at, ``mask`` (rows, columns) what is expected.
         """
         client, keys = self._place.client, self._place.keys
         options: dict[str, Any] = {} if taught is None else {"taught": taught}
@@ -204,8 +205,8 @@ class Job(ABC):
         def ask(window: Window) -> int:
             if mask is not None:
                 options["mask"] = window.cut(mask)
-            key, inside = keys.key_of(position, window), window.seen_from_within(prompts)
-            pixels = partial(keys.pixels, position, window)
+            key, inside = keys.key_of(position, window, depth), window.seen_from_within(prompts)
+            pixels = partial(keys.pixels, position, window, depth)
             return client.decode(key, inside, pixels=pixels, **options)
 
         return self._put(tag, position, ask, prompts)

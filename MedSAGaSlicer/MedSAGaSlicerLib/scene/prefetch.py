@@ -9,7 +9,7 @@ from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.slices import SlicePosition
-from MedSAGaSlicerLib.scene.volumes import grid_of, normalisation_of, pixels_of
+from MedSAGaSlicerLib.scene.volumes import grid_of, normalisation_of, shown_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,24 +90,28 @@ class SliceKeys:
             self._keys[position] = slice_key(self.pixels(position))
         return self._keys[position]
 
-    def key_of(self, position: SlicePosition, window: Window) -> str:
-        """The key of a part of the slice.
+    def key_of(self, position: SlicePosition, window: Window, depth: int = 1) -> str:
+        """The key of a part of the slice, or of a stack of ``depth`` slices around it.
 
         Raises:
             InputError: see ``key``.
         """
-        if window == self.window(position):
+        if depth == 1 and window == self.window(position):
             return self.key(position)
-        return slice_key(self.pixels(position, window))
+        return slice_key(self.pixels(position, window, depth))
 
-    def pixels(self, position: SlicePosition, window: Window | None = None) -> Pixels:
+    def pixels(
+        self, position: SlicePosition, window: Window | None = None, depth: int = 1
+    ) -> Pixels:
         """What the worker is shown of the slice, or another part of it, normalised.
+
+        For a model that looks at neighbours too, a stack (``engine.neighbours``) of ``depth``.
 
         Raises:
             InputError: see ``key``.
         """
         shown = window or self.window(position)
-        return pixels_of(self._volume, position.axis, position.index, shown)
+        return shown_of(self._volume, position.axis, position.index, shown, self.region, depth)
 
     def is_known(self, position: SlicePosition) -> bool:
         """Whether the key costs nothing."""

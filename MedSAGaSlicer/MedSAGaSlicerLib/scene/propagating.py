@@ -17,7 +17,7 @@ from MedSAGaSlicerLib.errors import InputError
 from MedSAGaSlicerLib.scene.jobs import DONE, Job
 from MedSAGaSlicerLib.scene.segments import segment_id_of, segment_ids
 from MedSAGaSlicerLib.scene.slices import SlicePosition
-from MedSAGaSlicerLib.scene.taught_segments import decode_options
+from MedSAGaSlicerLib.scene.taught_segments import decode_options, shown_depth
 from MedSAGaSlicerLib.scene.teaching_loop import TeachingLoop
 from MedSAGaSlicerLib.scene.volumes import grid_of
 
@@ -127,10 +127,11 @@ class PropagateJob(Job):
             self._keep_found(course, index, [])
             return
         self._answers[index] = [None] * len(question.parts)
-        taught = decode_options(self._place.annotation.session, self.segment_id).get("taught")
+        session, position = self._place.annotation.session, self._position(index)
+        options = decode_options(session, self.segment_id)
+        options["depth"] = shown_depth(session, self.segment_id)
         for number, part in enumerate(question.parts):
-            tag, position = (index, number), self._position(index)
-            self._ask(tag, position, part.prompts, mask=part.mask, taught=taught)
+            self._ask((index, number), position, part.prompts, mask=part.mask, **options)
 
     def _answered(self, tag: Any, answer: Decoded) -> None:
         index, number = tag

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from MedSAGaSlicerLib.worker.events import Failed, Notice, Ready
 
@@ -23,14 +23,18 @@ class SteppingDown:
         self._device = ""
         self._moving = False
 
-    def heed(self, events: Sequence[Event]) -> tuple[list[Notice], bool]:
-        """What is to be said, and whether what failed can be asked again now."""
+    def heed(self, events: Sequence[Event], loading: int) -> tuple[list[Notice], bool]:
+        """What is to be said, and whether what failed can be asked again now.
+
+        ``loading`` is the request for the model chosen last: if the card is too small for that, the
+        former one stays on it.
+        """
         notices, moved = [], False
         for event in events:
             if isinstance(event, Ready):
                 moved, self._moving = moved or self._moving, False
                 self._device = event.device
-            elif isinstance(event, Failed) and event.kind == MEMORY and self._is_on_card:
+            elif self._is_on_card and _lacks_memory(event) and event.request != loading:
                 self._moving, self._device = True, "cpu"
                 self._client.use_device("cpu")
                 notices.append(Notice(MEMORY, _TEXT))
@@ -39,6 +43,10 @@ class SteppingDown:
     @property
     def _is_on_card(self) -> bool:
         return self._device not in ("", "cpu")
+
+
+def _lacks_memory(event: Event) -> TypeGuard[Failed]:
+    return isinstance(event, Failed) and event.kind == MEMORY
 
 
 _TEXT: Final = (

@@ -26,20 +26,23 @@ class Taught:
     """A taught model that answers for a segment.
 
     ``folder`` is the adapter's, ``segment`` the name by which it knows the segment, ``base`` the
-    model it was taught from.
+    model it was taught from, ``depth`` the number of slices it looks at (``engine.neighbours``).
     """
 
     folder: str
     segment: str
     base: str
+    depth: int = 1
 
 
 def taught_of(session: Session, segment_id: str) -> Taught | None:
     """What was chosen for a segment, None for the model as it is."""
     fields = _json(session, _TAUGHT + segment_id)
     try:
-        return Taught(str(fields["folder"]), str(fields["segment"]), str(fields["base"]))
-    except (KeyError, TypeError):
+        names = str(fields["folder"]), str(fields["segment"]), str(fields["base"])
+        # Scenes of before do not tell.
+        return Taught(*names, int(fields.get("depth", 1)))
+    except (KeyError, TypeError, ValueError):
         return None
 
 
@@ -51,15 +54,25 @@ def choose_taught(session: Session, segment_id: str, taught: Taught | None) -> N
         session.node.SetParameter(_TAUGHT + segment_id, json.dumps(asdict(taught)))
 
 
-def decode_options(session: Session, segment_id: str) -> dict[str, Any]:
-    """What to give to a client's ``decode`` besides, so that the right one answers.
+def answering(session: Session, segment_id: str) -> Taught | None:
+    """The taught model that answers for a segment now, None for the model as it is.
 
     A taught model says nothing to prompts while another than its base is in use.
     """
     taught = taught_of(session, segment_id)
-    if taught is None or session.model not in ("", taught.base):
-        return {}
-    return {"taught": (taught.folder, taught.segment)}
+    return None if taught is None or session.model not in ("", taught.base) else taught
+
+
+def decode_options(session: Session, segment_id: str) -> dict[str, Any]:
+    """What to give to a client's ``decode`` besides, so that the right one answers."""
+    taught = answering(session, segment_id)
+    return {} if taught is None else {"taught": (taught.folder, taught.segment)}
+
+
+def shown_depth(session: Session, segment_id: str) -> int:
+    """How many slices who answers for a segment is to be shown."""
+    taught = answering(session, segment_id)
+    return 1 if taught is None else taught.depth
 
 
 def slices_aside(session: Session) -> tuple[Place, ...]:

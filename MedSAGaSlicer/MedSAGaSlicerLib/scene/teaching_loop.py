@@ -65,8 +65,9 @@ class TeachingLoop(AnnotationLoop):
         annotation, session = self._annotation, self._annotation.session
         region = str(chosen_region(session))
         settings = {**(config or TeachingConfig()).to_dict(), "method": method, "region": region}
+        config = TeachingConfig.from_dict(settings)
         chosen = self._chosen(segments)
-        examples = confirmed_examples(annotation, chosen)
+        examples = confirmed_examples(annotation, chosen, config.depth)
         library = ExampleLibrary()
         former = taught_segments.library_entry(session)
         parts = tuple(library.read(name) for name in earlier if name != former)
@@ -83,7 +84,7 @@ class TeachingLoop(AnnotationLoop):
             work,
             self._base_model(),
             title,
-            TeachingConfig.from_dict(settings),
+            config,
             taught_segments.slices_aside(session),
         )
         return self._begin(lesson, segment_names(annotation, chosen))
@@ -129,7 +130,8 @@ class TeachingLoop(AnnotationLoop):
                 f"{name!r}. Say which of them this segment is."
             )
             raise InputError(msg)
-        self._answer_by({segment_id: Taught(str(folder), name, description.base)})
+        taught = Taught(str(folder), name, description.base, description.depth)
+        self._answer_by({segment_id: taught})
 
     def _begin(self, lesson: Lesson, names: Mapping[str, str]) -> TeachingJob:
         former: dict[str, Taught | None] = {}
@@ -138,7 +140,8 @@ class TeachingLoop(AnnotationLoop):
             self._check_open()
             folder, base = str(job.lesson.output), job.lesson.model
             former.update({i: taught_of(self._annotation.session, i) for i in names})
-            self._answer_by({i: Taught(folder, name, base) for i, name in names.items()})
+            depth = job.lesson.config.depth
+            self._answer_by({i: Taught(folder, name, base, depth) for i, name in names.items()})
 
         client = (self.make_teach_client or partial(TeachClient.beside, self._client))()
         return TeachingJob(

@@ -12,13 +12,15 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from MedSAGaSlicerLib.engine.geometry import Geometry, slice_of
+from MedSAGaSlicerLib.engine.geometry import Geometry, check_axis, slice_of
 from MedSAGaSlicerLib.engine.intensity import Normalisation, measure
+from MedSAGaSlicerLib.engine.neighbours import neighbours_of, stacked
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
     from MedSAGaSlicerLib.engine.regions.window import Window
 
 NORMALISATION_ATTRIBUTE: Final = "MedSAGa.Normalisation"
@@ -182,6 +184,28 @@ def pixels_of(
     values = slice_of(voxels_of(volume), axis, index)
     voxels = np.ascontiguousarray(values if window is None else window.cut(values))
     return np.array(normalisation_of(volume).apply(voxels), dtype=np.uint8, order="C")
+
+
+def shown_of(
+    volume: slicer.vtkMRMLVolumeNode,
+    axis: str,
+    index: int,
+    window: Window,
+    region: RegionChoice,
+    depth: int = 1,
+) -> NDArray[np.uint8]:
+    """What a model that looks at so many slices is shown: `pixels_of`, or a stack of it.
+
+    See ``engine.neighbours``; slices that the region leaves out are none.
+
+    Raises:
+        InputError: see ``pixels_of``.
+    """
+    if depth == 1:
+        return pixels_of(volume, axis, index, window)
+    count = voxels_of(volume).shape[check_axis(axis)]
+    around = neighbours_of(index, depth, lambda n: 0 <= n < count and region.has_slice(axis, n))
+    return stacked([pixels_of(volume, axis, n, window) for n in around])
 
 
 def world_from_node(node: slicer.vtkMRMLTransformableNode) -> NDArray[np.float64]:

@@ -30,7 +30,8 @@ class InferenceClient(Link):
 
     Requests return a number at once; their answers come as events from ``poll``, which a GUI
     calls by a timer (10 ms while ``busy``, 100 ms otherwise) and a script through ``wait``.
-    Pixels are uint8, (rows, columns) or (rows, columns, 3), one slice, already normalised.
+    Pixels are uint8, (rows, columns) or (rows, columns, 3), one slice, already normalised; for an
+    adapter that looks at neighbours a stack of slices (``engine.neighbours``).
     ``key`` is always ``engine.embedding_key.slice_key(pixels)``: the same pixels, the same key,
     whatever the model. Prompts are in that slice's (column, row) coordinates. All methods must
     be called from one thread.

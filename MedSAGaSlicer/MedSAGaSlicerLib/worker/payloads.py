@@ -15,7 +15,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def pack_pixels(pixels: Pixels) -> tuple[list[int], bytes]:
-    """Take a slice apart into its shape and its bytes in C order.
+    """Take a slice, or a stack of them, apart into its shape and its bytes in C order.
 
     Raises:
         InputError: not a uint8 slice, see ``check_slice``.

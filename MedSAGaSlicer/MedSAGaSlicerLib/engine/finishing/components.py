@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
-from scipy import ndimage
 
+from MedSAGaSlicerLib.engine import ndimage
 from MedSAGaSlicerLib.engine.finishing.parts import (
     Groups,
     SliceParts,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import ndimage
+
+from MedSAGaSlicerLib.engine import ndimage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

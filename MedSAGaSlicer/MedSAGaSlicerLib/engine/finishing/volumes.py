@@ -14,10 +14,11 @@ from MedSAGaSlicerLib.engine.finishing.evidence import Finding, mirrored_back, u
 from MedSAGaSlicerLib.engine.finishing.finisher import FinishedSlice, Finisher, Opinion
 from MedSAGaSlicerLib.engine.finishing.settings import FinishSettings
 from MedSAGaSlicerLib.engine.geometry import check_axis, slice_of, slice_size
+from MedSAGaSlicerLib.engine.neighbours import depth_of, mirrored
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
 from MedSAGaSlicerLib.engine.review import Reviewed, suggest
-from MedSAGaSlicerLib.engine.segmenting import EVERYWHERE, normalised_slice, volume_normalisation
+from MedSAGaSlicerLib.engine.segmenting import EVERYWHERE, shown_slices, volume_normalisation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,7 @@ def finish_volume(
 
     for done, index in enumerate(indices):
         progress(done, count, f"slice {axis} {index}")
-        pixels = normalised_slice(volume.array_kji, normalisation, axis, index, window)
+        pixels = shown_slices(volume, normalisation, axis, index, region, depth_of(finder))
         values = window.cut(slice_of(volume.array_kji, axis, index))
         found = _find(pixels, finder, segments, settings, known=bool(np.isfinite(values).any()))
         keep(finisher.feed(index, *found))
@@ -140,5 +141,5 @@ def _find(
         finding = unknown(finding)
     if not settings.flips:
         return finding, None
-    flipped = finder.find(finder.encode(np.ascontiguousarray(pixels[:, ::-1])), segments)
+    flipped = finder.find(finder.encode(mirrored(pixels)), segments)
     return finding, mirrored_back(flipped)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import ndimage
 
+from MedSAGaSlicerLib.engine import ndimage
 from MedSAGaSlicerLib.engine.propagation.shapes import grey
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy import ndimage
+
+from MedSAGaSlicerLib.engine import ndimage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -46,9 +46,11 @@ def _tile(example: Example, choice: RegionChoice, *, bare: bool) -> Example:
     rng = np.random.default_rng(int(example.key[:8], 16))
     window = candidates[int(rng.integers(len(candidates)))]
     prompts = {name: window.seen_from_within(given) for name, given in example.prompts.items()}
+    around = example.neighbours
     return replace(
         example,
         pixels=np.ascontiguousarray(window.cut(example.pixels)),
         masks={name: window.cut(mask).copy() for name, mask in example.masks.items()},
         prompts={name: given for name, given in prompts.items() if not given.is_empty},
+        neighbours=None if around is None else np.ascontiguousarray(window.cut(around)),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from MedSAGaSlicerLib.engine.neighbours import is_stack
 from MedSAGaSlicerLib.engine.prompts import Prompts
 from MedSAGaSlicerLib.errors import InputError
 
@@ -42,8 +43,9 @@ class Window:
         return self.bottom - self.top, self.right - self.left
 
     def cut(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The part of a slice's array, (rows, columns) or with channels; a view."""
-        return array[self.top : self.bottom, self.left : self.right]
+        """The part of a slice's array, (rows, columns) or with channels, or of a stack; a view."""
+        rows, columns = slice(self.top, self.bottom), slice(self.left, self.right)
+        return array[:, rows, columns] if is_stack(array) else array[rows, columns]
 
     def put_back(self, part: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
         """A mask on the slice of ``size`` that is ``part`` here and nothing elsewhere."""

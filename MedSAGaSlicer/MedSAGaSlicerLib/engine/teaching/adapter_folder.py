@@ -67,6 +67,11 @@ class AdapterDescription:
     after: float | None
     config: dict[str, Any]
 
+    @property
+    def depth(self) -> int:
+        """How many slices it looks at, see `engine.neighbours`; folders of before do not tell."""
+        return int(self.config.get("depth", 1))
+
     def taught_keys(self) -> frozenset[str]:
         """The keys of all slices that took part, those kept aside included."""
         return frozenset(str(part["key"]) for case in self.cases for part in case["slices"])

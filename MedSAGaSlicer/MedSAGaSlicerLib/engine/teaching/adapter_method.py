@@ -13,6 +13,7 @@ from MedSAGaSlicerLib.engine.teaching.block_adapters import (
     add_encoder_adapters,
     is_adapter,
 )
+from MedSAGaSlicerLib.engine.teaching.depth_branch import add_depth_branches, depth_in
 from MedSAGaSlicerLib.engine.teaching.encoder_method import ENCODER, EncoderMethod
 from MedSAGaSlicerLib.engine.teaching.method import with_copies
 from MedSAGaSlicerLib.engine.teaching.shared_copy import shared_copy
@@ -49,8 +50,9 @@ class AdapterMethod(EncoderMethod):
         return found
 
     def facts(self) -> dict[str, Any]:
-        """How many numbers are trained besides the learned prompts."""
-        return {"adapter_trained": sum(tensor.numel() for tensor in self.tensors().values())}
+        """How many numbers are trained besides the learned prompts, and the slices looked at."""
+        count = sum(tensor.numel() for tensor in self.tensors().values())
+        return {"adapter_trained": count, "depth": self.config.depth}
 
     def _copied(self, base: SamModel) -> SamModel:
         model = with_copies(base, ())
@@ -65,9 +67,7 @@ class AdapterMethod(EncoderMethod):
         return is_adapter(name)
 
     def _encoder(self, encoder: nn.Module) -> nn.Module:
-        changed = shared_copy(encoder)
-        add_encoder_adapters(changed, self.config.seed)
-        return changed
+        return _with_networks(encoder, self.config.depth, self.config.seed)
 
     def _encoder_learns(self, name: str) -> bool:
         return is_adapter(name)
@@ -77,10 +77,18 @@ class AdapterMethod(EncoderMethod):
 
     @classmethod
     def _taught_encoder(cls, encoder: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
-        changed = shared_copy(encoder)
-        add_encoder_adapters(changed, seed=0)
+        changed = _with_networks(encoder, depth_in(tensors), seed=0)
         _fill(changed, tensors)
         return changed
+
+
+def _with_networks(encoder: nn.Module, depth: int, seed: int) -> nn.Module:
+    """The encoder with the small networks in it, and across slices where it is shown several."""
+    changed = shared_copy(encoder)
+    if depth > 1:
+        add_depth_branches(changed, depth, seed)
+    add_encoder_adapters(changed, seed)
+    return changed
 
 
 def _shares(network: nn.Module, share: float) -> dict[str, Tensor]:

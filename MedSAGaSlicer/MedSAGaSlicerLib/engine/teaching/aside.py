@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.engine.teaching.guard import Score, measure
 from MedSAGaSlicerLib.engine.teaching.results import answering
 
@@ -39,10 +40,12 @@ class Aside:
         return measure(held_out, *answering(model))
 
     def _embedded(self, example: Example, model: Predictor) -> Embedding:
-        found = self._cache.get(example.key, model.encoder_key)
+        shown = example.shown(model.depth)
+        key = example.key if model.depth == 1 else slice_key(shown)
+        found = self._cache.get(key, model.encoder_key)
         if found is None:
-            found = self._cache.keep(example.key, model.encode(example.pixels))
+            found = self._cache.keep(key, model.encode(shown))
             # An encoder that was taught may be thrown away in a moment.
             if model.encoder_key == self._base.encoder_key:
-                self._cache.store(example.key, found)
+                self._cache.store(key, found)
         return found

@@ -5,12 +5,13 @@ half; three in each block of the decoder: after the prompts' look at the picture
 perceptron, after the picture's look at the prompts. Written from the paper; unlike its code, the
 last layer of each is zero at first, so that an untaught model is exactly its base.
 
-The paper's branch over depth is left out: it attends over neighbouring slices of a volume, and
-confirmed slices come without their neighbours.
+The paper's branch over neighbouring slices is in `depth_branch`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
@@ -87,9 +88,30 @@ def add_encoder_adapters(encoder: nn.Module, seed: int) -> None:
     Raises:
         InputError: there is no such block.
     """
+    blocks = attending_blocks(encoder)
+    with seeded(seed):
+        for _, block, width in blocks:
+            _insert(block, _ENCODER_PLACES, width)
+
+
+def add_decoder_adapters(decoder: nn.Module, seed: int) -> None:
+    """Put three into each block of a mask decoder's transformer, in place."""
+    blocks = [block for block in decoder.modules() if isinstance(block, TwoWayAttentionBlock)]
+    with seeded(seed):
+        for block in blocks:
+            width = block.get_submodule("norm1").get_parameter("weight").numel()
+            _insert(block, _DECODER_PLACES, width)
+
+
+def attending_blocks(encoder: nn.Module) -> list[tuple[str, nn.Module, int]]:
+    """The names of an encoder's blocks with attention, the blocks, and their channels, in order.
+
+    Raises:
+        InputError: there is no such block.
+    """
     blocks = [
-        (block, _width(block.get_submodule("attn")))
-        for block in encoder.modules()
+        (name, block)
+        for name, block in encoder.named_modules()
         if {"attn", "mlp"} <= dict(block.named_children()).keys()
     ]
     if not blocks:
@@ -98,20 +120,20 @@ def add_encoder_adapters(encoder: nn.Module, seed: int) -> None:
             f"({type(encoder).__name__}); teach it by another method, as decoder"
         )
         raise InputError(msg)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for block, width in blocks:
-            _insert(block, _ENCODER_PLACES, width)
+    return [(name, block, _width(block.get_submodule("attn"))) for name, block in blocks]
 
 
-def add_decoder_adapters(decoder: nn.Module, seed: int) -> None:
-    """Put three into each block of a mask decoder's transformer, in place."""
-    blocks = [block for block in decoder.modules() if isinstance(block, TwoWayAttentionBlock)]
+def narrow_width(width: int) -> int:
+    """Of a small network's middle, for tokens of `width` channels."""
+    return max(1, round(width * _RATIO))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw what is drawn in here from a seed, and leave what is drawn afterwards as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for block in blocks:
-            width = block.get_submodule("norm1").get_parameter("weight").numel()
-            _insert(block, _DECODER_PLACES, width)
+        yield
 
 
 def is_adapter(name: str) -> bool:
@@ -122,7 +144,7 @@ def is_adapter(name: str) -> bool:
 def _insert(block: nn.Module, places: tuple[tuple[str, Any], ...], width: int) -> None:
     weight = next(block.parameters())
     for place, kind in places:
-        made = Bottleneck(width, max(1, round(width * _RATIO))).to(weight.device)
+        made = Bottleneck(width, narrow_width(width)).to(weight.device)
         setattr(block, place, kind(block.get_submodule(place), made))
 
 

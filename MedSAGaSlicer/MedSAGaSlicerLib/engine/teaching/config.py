@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
@@ -11,6 +11,8 @@ from MedSAGaSlicerLib.errors import InputError
 AUTO: Final = "auto"
 METHODS: Final = ("decoder", "late", "lora", "adapter", "galore", "full")
 """The ways of teaching that can be asked for, besides `auto`."""
+DEEP: Final = "adapter"
+"""The one of them whose encoder can look at neighbouring slices."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class TeachingConfig:
             and the decoder learns alone, on cached embeddings; 0: as suits the method.
         rank: of methods that change matrices by ones of low rank; 0: as suits the method.
         last_blocks: of the encoder, which the method `late` teaches; 0: a quarter of them.
+        depth: slices that the encoder looks at together, the one meant in the middle of its
+            neighbours; an odd number, 1: that slice alone. More are for the method `adapter`.
     """
 
     method: str = AUTO
@@ -68,6 +72,7 @@ class TeachingConfig:
     encoder_start: float = 0.0
     rank: int = 0
     last_blocks: int = 0
+    depth: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what makes no lesson.
@@ -98,6 +103,10 @@ class TeachingConfig:
                 self._refuse(name, "from 0, below 1")
         if self.weight_decay < 0:
             self._refuse("weight_decay", "0 or more")
+        if self.depth < 1 or self.depth % 2 == 0:
+            self._refuse("depth", "an odd number of slices")
+        if self.depth > 1 and self.method != DEEP:
+            self._refuse("depth", f"1, unless the method is {DEEP}")
 
     def _refuse(self, name: str, allowed: str) -> None:
         msg = f"The setting {name} of a lesson is {getattr(self, name)!r}; it must be {allowed}."
@@ -112,6 +121,10 @@ class TeachingConfig:
     def still_steps(self) -> int:
         """The number of steps, those of the head start first, in which the encoder stays."""
         return self.head_steps + int(self.encoder_start * (self.steps - self.head_steps))
+
+    def by(self, method: str) -> TeachingConfig:
+        """The same settings for another method; neighbours only where that can look at them."""
+        return replace(self, method=method, depth=self.depth if method == DEEP else 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -16,7 +16,9 @@ from MedSAGaSlicerLib.engine.families import SamModel
 from MedSAGaSlicerLib.engine.preprocessing import preprocessing_of
 from MedSAGaSlicerLib.engine.teaching.checkpointing import checkpoint_blocks
 from MedSAGaSlicerLib.engine.teaching.loss_scaler import LossScaler
+from MedSAGaSlicerLib.engine.teaching.memory_plan import recomputes
 from MedSAGaSlicerLib.engine.teaching.method import PROMPTED_PARTS, Method, with_copies
+from MedSAGaSlicerLib.engine.teaching.model_costs import cost_of
 from MedSAGaSlicerLib.engine.teaching.shared_copy import shared_copy
 
 if TYPE_CHECKING:
@@ -37,8 +39,9 @@ class EncoderMethod(Method):
     that are cached cost a tenth. Then every step runs the encoder with gradients, on the views of
     which the embeddings were made: new ones in each step taught less in as many steps.
 
-    Blocks are checkpointed; prompt encoder and decoder learn in full by AdamW. On CUDA the model is
-    run in half precision with scaled losses, its weights stay float32.
+    Blocks are checkpointed unless they keep next to nothing; prompt encoder and decoder learn in
+    full by AdamW. On CUDA the model is run in half precision with scaled losses, its weights stay
+    float32.
 
     A subclass says what of the encoder learns and what an adapter keeps of it:
 
@@ -71,7 +74,8 @@ class EncoderMethod(Method):
         self._half = base.device.type == "cuda"
         self.scaler = LossScaler(needed=self._half)
         fuse_attention(self.model.image_encoder)
-        checkpoint_blocks(self.model.image_encoder)
+        if recomputes(cost_of(base.model.family), self.name):
+            checkpoint_blocks(self.model.image_encoder)
 
     @classmethod
     def assemble(cls, base: SamModel, tensors: Mapping[str, Tensor]) -> SamModel:
@@ -121,7 +125,7 @@ class EncoderMethod(Method):
 
     def features(self, samples: Sequence[Sample]) -> Tensor:
         """The embeddings as the encoder makes them now: (n, C, h, w) float32, with gradients."""
-        images = torch.stack([self._rules.prepare(sample.pixels)[0] for sample in samples])
+        images = torch.stack([self._rules.prepare(sample.shown)[0] for sample in samples])
         with self.autocast():
             features: Tensor = self.model.image_encoder(images.to(self.base.device))
         return features.float()

@@ -64,7 +64,8 @@ def teach_folders(
     if cases_file is not None:
         cases = only_cases(cases, cases_file)
     region = RegionChoice.parse(config.region)
-    examples = draw_examples(cases, choice, shots, empty, config.seed, progress, region)
+    drawn = shots, empty, config.seed, progress, region, config.depth
+    examples = draw_examples(cases, choice, *drawn)
     predictor = load()
     region = region.for_input(predictor.input_size)
     config, examples = replace(config, region=str(region)), as_tiles(examples, region)

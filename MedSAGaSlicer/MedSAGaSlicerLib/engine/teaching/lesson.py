@@ -25,7 +25,9 @@ _PLACE_STREAM: Final = 12
 class Lesson:
     """Samples by example, and what each step takes of them."""
 
-    def __init__(self, examples: Sequence[Example], views: int, batch: int, seed: int) -> None:
+    def __init__(
+        self, examples: Sequence[Example], views: int, batch: int, seed: int, depth: int = 1
+    ) -> None:
         """Nothing is embedded yet: that is for `prepare`.
 
         Args:
@@ -33,12 +35,14 @@ class Lesson:
             views: of each.
             batch: objects per step.
             seed: of the order.
+            depth: slices that the encoder looks at together.
         """
         self._parts = parts_of(examples)
         self._examples = tuple(examples)
         self._views = views
         self._batch = batch
         self._seed = seed
+        self._depth = depth
         self._pairs = [(n, name) for n, e in enumerate(self._examples) for name in e.masks]
         self._samples: list[list[Sample]] = [[] for _ in self._examples]
 
@@ -53,7 +57,7 @@ class Lesson:
         done = 0
         for view in range(self._views):
             for number, example in enumerate(self._examples):
-                sample = maker(self._parts[number], make_view(example, view))
+                sample = maker(self._parts[number], make_view(example, view, self._depth))
                 method.prepare(sample)
                 self._samples[number].append(sample)
                 done += 1

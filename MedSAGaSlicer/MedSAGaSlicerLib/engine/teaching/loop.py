@@ -141,7 +141,8 @@ class _Run:
         parts = 1 + max(parts_of(self._taught))
         self._method = make_method(self.config, base, examples.segments, cache, parts)
         self._finder = FinderLesson(self._taught, examples.segments, self.config, base.device)
-        self._lesson = Lesson(self._taught, self.config.views, self.config.batch, self.config.seed)
+        drawn = self.config.views, self.config.batch, self.config.seed, self.config.depth
+        self._lesson = Lesson(self._taught, *drawn)
         self._name = lesson_name(self.config, examples, self.held_out, self.fingerprint)
         self._updating = False
         self._begun = time.perf_counter()
@@ -176,19 +177,9 @@ class _Run:
             after = self._measured(taught)
             yield self._validated("after", after)
         self.progress.seconds = time.perf_counter() - self._begun
-        results = Results(
-            title,
-            base_name,
-            self.config,
-            self.examples,
-            self.held_out,
-            self.progress,
-            after,
-            self._method,
-            finder,
-            self.fingerprint,
-        )
-        report = write_results(output, results)
+        about = title, base_name, self.config, self.examples, self.held_out
+        brought = self.progress, after, self._method, finder, self.fingerprint
+        report = write_results(output, Results(*about, *brought))
         forget_state(self._work)
         yield Finished(output, report["accepted"], report)
 

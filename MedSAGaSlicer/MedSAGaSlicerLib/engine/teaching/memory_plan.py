@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
+from MedSAGaSlicerLib.engine.teaching.config import DEEP, TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.model_costs import ModelCost, Unit
 
 PROCESS_BYTES: Final = 330 << 20
@@ -24,6 +24,8 @@ _MOMENTS: Final = 2
 _PASSING: Final = 0.35
 _MIXED: Final = 0.65
 _DECODING: Final = 1.3
+# Bytes of an image that blocks may keep rather than compute again.
+_LITTLE: Final = 16 << 20
 _LOCATING: Final = 9
 _LOCATOR_WIDTH: Final = 64
 _CACHE_BYTES: Final = 1 << 30
@@ -48,6 +50,7 @@ class Circumstances:
         still_steps: in which the encoder stays, those included.
         finder_updates: beside each step.
         rank: of low-rank changes or projections.
+        depth: slices that an encoder with a branch over them looks at together.
     """
 
     device: str = "cpu"
@@ -62,11 +65,16 @@ class Circumstances:
     still_steps: int = 100
     finder_updates: int = 2
     rank: int = 4
+    depth: int = 1
 
     @property
     def held_out(self) -> int:
         """How many of the slices are kept aside, see `guard`."""
         return max(2, round(self.slices / 5)) if self.slices >= 8 else 0
+
+    def shown(self, method: str) -> int:
+        """How many slices go through the encoder for one embedding."""
+        return self.depth if method == DEEP else 1
 
 
 def circumstances(config: TeachingConfig, slices: int, device: str) -> Circumstances:
@@ -84,6 +92,7 @@ def circumstances(config: TeachingConfig, slices: int, device: str) -> Circumsta
         still_steps=config.still_steps,
         finder_updates=config.finder_updates,
         rank=config.rank,
+        depth=config.depth,
     )
 
 
@@ -117,14 +126,15 @@ class MemoryPlan:
 def plan_memory(cost: ModelCost, method: str, given: Circumstances) -> MemoryPlan:
     """The most bytes that a lesson by this method holds at once."""
     card = given.device != "cpu"
-    encoder, held_once = trained_parameters(cost, method, given.rank)
+    encoder, held_once = trained_parameters(cost, method, given.rank, given.depth)
     decoder = 0 if method == "adapter" else cost.decoder_parameters
     copied = decoder + encoder
     gradients = decoder + (held_once if method == "galore" else encoder)
     moments = _MOMENTS * (decoder + (0 if method == "galore" else encoder))
     if method == "galore":
         moments += projected_state(cost, given.rank)
-    phases = (_decoding(cost, given), _encoding(cost, method, given), cost.passing * _FLOAT)
+    passing = cost.passing * _FLOAT * given.shown(method)
+    phases = (_decoding(cost, given), _encoding(cost, method, given), passing)
     finder = _FINDER_BYTES if given.finder_updates else 0
     embeddings = given.slices * given.views * cost.embedding * _HALF
     if method == "late":
@@ -139,7 +149,7 @@ def plan_memory(cost: ModelCost, method: str, given: Circumstances) -> MemoryPla
     )
 
 
-def trained_parameters(cost: ModelCost, method: str, rank: int) -> tuple[int, int]:
+def trained_parameters(cost: ModelCost, method: str, rank: int, depth: int = 1) -> tuple[int, int]:
     """How many parameters of the encoder a method trains, and of the largest unit of them."""
     if method == "decoder":
         return 0, 0
@@ -147,6 +157,9 @@ def trained_parameters(cost: ModelCost, method: str, rank: int) -> tuple[int, in
         each = [4 * unit.width * rank for unit in cost.units]
     elif method == "adapter":
         each = [2 * (unit.width * (unit.width // 2) + 2 * unit.width) for unit in cost.units]
+        if depth > 1:
+            # Queries, keys and values of a quarter of the channels, and back.
+            each = [n + unit.width**2 for n, unit in zip(each, cost.units, strict=True)]
     elif method == "late":
         each = [unit.parameters for unit in cost.top]
     else:
@@ -163,6 +176,11 @@ def learning_units(cost: ModelCost, method: str) -> tuple[Unit, ...]:
     return cost.attending if method in ("lora", "adapter") else cost.units
 
 
+def recomputes(cost: ModelCost, method: str) -> bool:
+    """Whether blocks forget what is inside them until the gradients come: not if it is little."""
+    return _FLOAT * sum(unit.kept for unit in learning_units(cost, method)) > _LITTLE
+
+
 def projected_state(cost: ModelCost, rank: int) -> int:
     """Numbers that GaLore keeps of the encoder: two moments and a basis of each matrix.
 
@@ -175,11 +193,10 @@ def projected_state(cost: ModelCost, rank: int) -> int:
         if not width:
             total += 2 * unit.parameters
             continue
-        # Queries, keys and values; the projection; the perceptron's two.
-        for rows, columns in ((3, 1), (1, 1), (4, 1), (1, 4)):
-            longer, shorter = max(rows, columns) * width, min(rows, columns) * width
-            total += min(rank, shorter) * (3 * longer + shorter)
-        total += 2 * (unit.parameters - 12 * width**2)
+        # Queries, keys and values; the projection; the perceptron's two; convolutions.
+        longer = (3, 1, 4, 4, *unit.taps)
+        total += sum(min(rank, width) * (3 * times * width + width) for times in longer)
+        total += 2 * (unit.parameters - sum(longer) * width**2)
     return total
 
 
@@ -192,17 +209,18 @@ def _decoding(cost: ModelCost, given: Circumstances) -> int:
 
 
 def _encoding(cost: ModelCost, method: str, given: Circumstances) -> int:
-    """A pass with gradients through checkpointed blocks: their inputs, and the largest block."""
+    """A pass with gradients: the blocks' inputs and the largest block, or what they all keep."""
     if method == "decoder":
         return 0
     units = learning_units(cost, method)
     ends = cost.embedding * 5 if method in ("late", "lora", "adapter") else cost.ends_kept
     entering = sum(unit.enters for unit in units)
-    largest = max(_kept(unit, method, given.device) for unit in units)
+    inside = [_kept(unit, method, given.device) for unit in units]
+    held = max(inside) if recomputes(cost, method) else sum(inside)
     # The embedding and its gradient wait meanwhile.
-    kept = entering + largest * (1 + _PASSING) + ends + 2 * cost.embedding
+    kept = entering + held + max(inside) * _PASSING + ends + 2 * cost.embedding
     size = _FLOAT * (_MIXED if given.device != "cpu" else 1.0)
-    return round(given.at_once * kept * size)
+    return round(given.at_once * given.shown(method) * kept * size)
 
 
 def _kept(unit: Unit, method: str, device: str) -> float:

@@ -26,6 +26,7 @@ class Unit:
         longer: elements kept besides where a fused kernel takes longer vectors, as on a GPU.
         operations: of one pass.
         operations_longer: of one pass besides, there.
+        taps: of its convolutions from `width` channels to as many, how many weights join two.
     """
 
     attends: bool
@@ -37,6 +38,7 @@ class Unit:
     longer: int
     operations: float
     operations_longer: float
+    taps: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ _VITS: Final[dict[str, _Vit]] = {
     "sam_med2d_b": _Vit(256, 16, 768, 12, 12, (2, 5, 8, 11), extra=True),
 }
 _STARTER_STEM: Final = 111_712
+_MED2D_TAPS: Final = (9, 16)
 _DECODER: Final = (4_064_560, 27_140_000, 3.69e9)
 _MED2D_DECODER: Final = (4_064_560, 1_828_000, 0.293e9)
 _STARTER_DECODER: Final = (759_616, 1_960_000, 0.143e9)
@@ -193,8 +196,9 @@ def _vit_unit(vit: _Vit, everywhere: bool) -> Unit:
     if vit.positions:
         parameters += 2 * (2 * side - 1) * head
     if vit.extra:
-        parameters += 25 * dim**2 + 2 * dim * (dim // 4) + 2 * dim
-        linear += 2.0 * tokens / 4 * 25 * dim**2
+        taps = sum(_MED2D_TAPS)
+        parameters += taps * dim**2 + 2 * dim * (dim // 4) + 2 * dim
+        linear += 2.0 * tokens / 4 * taps * dim**2
         kept += 3 * tokens
         frozen += 4 * tokens
     return Unit(
@@ -207,6 +211,7 @@ def _vit_unit(vit: _Vit, everywhere: bool) -> Unit:
         longer=round(3 * longer * padded * dim),
         operations=linear + attention,
         operations_longer=attention * longer,
+        taps=_MED2D_TAPS if vit.extra else (),
     )
 
 

@@ -112,7 +112,7 @@ def plan_rows(
     methods = METHODS if method is None else (chosen.method if method == AUTO else method,)
     rows = []
     for name in methods:
-        settings = settled(replace(wanted, method=name), network)
+        settings = settled(wanted.by(name), network)
         if name == chosen.method:
             settings = replace(settings, at_once=chosen.at_once)
         found = outlook(cost, settings, slices, machine, name)
@@ -131,7 +131,7 @@ def plan_rows(
 
 def settled_but_method(network: Any, config: TeachingConfig) -> TeachingConfig:
     """The settings for a model, with the method still open."""
-    return undecided(settled(replace(config, method=AUTO), network), config)
+    return undecided(settled(config.by(AUTO), network), config)
 
 
 def plan_table(rows: list[dict[str, Any]], machine: Machine, slices: int) -> str:

@@ -27,6 +27,7 @@ class Sample:
     Attributes:
         part: of the examples, all of whose samples one locator never sees.
         pixels: uint8 slice.
+        shown: as of the view.
         mirrored: as of the view.
         targets: by segment, float16 (h, h): the part of each cell of the logits' grid that the
             segment covers, 0 to 1.
@@ -38,6 +39,7 @@ class Sample:
 
     part: int
     pixels: NDArray[np.uint8]
+    shown: NDArray[np.uint8]
     mirrored: bool
     targets: dict[str, Tensor]
     extent: tuple[int, int]
@@ -64,7 +66,8 @@ class SampleMaker:
             if inside := [at for at, positive in pairs if positive]:
                 clicks[name] = self._rules.points(np.array(inside, np.float64), frame)
         targets = {name: self._target(mask, frame.scaled) for name, mask in view.masks.items()}
-        return Sample(part, view.pixels, view.mirrored, targets, (rows, columns), clicks)
+        size = rows, columns
+        return Sample(part, view.pixels, view.shown, view.mirrored, targets, size, clicks)
 
     def _target(self, mask: NDArray[np.bool_], scaled: tuple[int, int]) -> Tensor:
         maps = torch.from_numpy(mask.astype(np.float32))[None, None]

@@ -12,9 +12,10 @@ from MedSAGaSlicerLib.engine.cases import Case, LabelChoice, read_case
 from MedSAGaSlicerLib.engine.evaluation import SMALLEST
 from MedSAGaSlicerLib.engine.examples import Example, ExampleSet
 from MedSAGaSlicerLib.engine.geometry import slice_size
+from MedSAGaSlicerLib.engine.neighbours import parted
 from MedSAGaSlicerLib.engine.progress import Progress, silent
 from MedSAGaSlicerLib.engine.regions.choice import RegionChoice
-from MedSAGaSlicerLib.engine.segmenting import EVERYWHERE, normalised_slice, volume_normalisation
+from MedSAGaSlicerLib.engine.segmenting import EVERYWHERE, shown_slices, volume_normalisation
 from MedSAGaSlicerLib.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,13 +54,14 @@ def draw_examples(
     seed: int,
     progress: Progress = silent,
     region: RegionChoice = EVERYWHERE,
+    depth: int = 1,
 ) -> ExampleSet:
     """Axial slices as examples of one segment: `shots` in all, up to `empty` of them without it.
 
     They are spread over the cases, in an order drawn by the seed; where there are too few empty
     slices, as with 2-D images, more with the label are taken. A slice with less than 20 pixels of
     the label is neither: nobody would start with it. Of a ``region`` with bounds only what is
-    inside is looked at.
+    inside is looked at. For a model that looks at ``depth`` slices they come with neighbours.
 
     Raises:
         InputError: there are not that many slices, a case is unfit, or the label does not occur.
@@ -89,7 +91,7 @@ def draw_examples(
         chosen.setdefault(number, []).extend(indices)
     examples: list[Example] = []
     for number in sorted(chosen):
-        examples += _examples(cases[number], choice, region, sorted(chosen[number]))
+        examples += _examples(cases[number], choice, region, sorted(chosen[number]), depth)
     return ExampleSet((segment_name(choice),), tuple(examples))
 
 
@@ -137,25 +139,20 @@ def _spread(
 
 
 def _examples(
-    case: Case, choice: LabelChoice, region: RegionChoice, indices: list[int]
+    case: Case, choice: LabelChoice, region: RegionChoice, indices: list[int], depth: int
 ) -> list[Example]:
     volume, truth, _ = read_case(case, choice, region)
     window = region.window("k", slice_size(volume.geometry.shape_kji, "k"))
     normalisation = volume_normalisation(volume)
     spacing, step = _spacing(volume)
-    return [
-        Example(
-            case.name,
-            "k",
-            index,
-            normalised_slice(volume.array_kji, normalisation, "k", index, window),
-            {segment_name(choice): window.cut(truth[index]).copy()},
-            normalisation,
-            spacing,
-            step,
-        )
-        for index in indices
-    ]
+    examples = []
+    for index in indices:
+        shown = shown_slices(volume, normalisation, "k", index, region, depth)
+        pixels, neighbours = parted(shown)
+        masks = {segment_name(choice): window.cut(truth[index]).copy()}
+        fields = case.name, "k", index, pixels, masks, normalisation, spacing, step
+        examples.append(Example(*fields, neighbours=neighbours))
+    return examples
 
 
 def _spacing(volume: Volume) -> tuple[tuple[float, float], float]:

@@ -15,6 +15,7 @@ import safetensors.torch
 from torch import Tensor
 
 from MedSAGaSlicerLib import __version__
+from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.engine.example_file import prompts_content
 from MedSAGaSlicerLib.engine.files import atomic_path
 from MedSAGaSlicerLib.engine.teaching.guard import Score
@@ -66,7 +67,8 @@ def lesson_name(
     state.update(json.dumps(about, sort_keys=True).encode())
     for example in examples.examples:
         prompts = {name: prompts_content(given) for name, given in sorted(example.prompts.items())}
-        state.update(json.dumps([example.place, example.key, prompts], sort_keys=True).encode())
+        key = example.key if config.depth == 1 else slice_key(example.shown(config.depth))
+        state.update(json.dumps([example.place, key, prompts], sort_keys=True).encode())
         for name, mask in sorted(example.masks.items()):
             state.update(name.encode())
             state.update(np.packbits(mask).tobytes())

@@ -12,6 +12,7 @@ import torch
 from MedSAGaSlicerLib.engine.finishing.evidence import STEPS, SUREST, Finding, weigh
 from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor
 from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_ambiguous
+from MedSAGaSlicerLib.engine.teaching.depth_branch import encoder_depth
 from MedSAGaSlicerLib.engine.teaching.finder import expected_iou, on_grid
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import STRONGEST
 from MedSAGaSlicerLib.errors import InputError
@@ -55,6 +56,7 @@ class TaughtPredictor(Predictor):
         """
         super().__init__(model, base.device, base.precision)
         self.base = base
+        self.depth = encoder_depth(model.image_encoder)
         self.segments = segments
         self._learned = None if learned is None else learned.to(base.device)
         self._other = (
@@ -239,6 +241,11 @@ class TaughtSegment:
     def input_size(self) -> int:
         """Of the taught model."""
         return self._taught.input_size
+
+    @property
+    def depth(self) -> int:
+        """Of the taught model."""
+        return self._taught.depth
 
     def extent(self, size: tuple[int, int]) -> tuple[float, float]:
         """As `Predictor.extent`."""

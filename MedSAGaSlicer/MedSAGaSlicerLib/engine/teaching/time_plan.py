@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from MedSAGaSlicerLib.engine.teaching.memory_plan import Circumstances, learning_units
+from MedSAGaSlicerLib.engine.teaching.memory_plan import (
+    Circumstances,
+    learning_units,
+    recomputes,
+)
 from MedSAGaSlicerLib.engine.teaching.model_costs import ModelCost
 
 _ENCODER_PART: Final = 0.62
@@ -76,7 +80,7 @@ def plan_time(cost: ModelCost, method: str, given: Circumstances, speed: Speed) 
     taught = given.slices - given.held_out
     measured = given.held_out * _PROMPT_SETS * 2 * (_DECODE_SECONDS * speed.overhead + decode)
     # The base's embedding serves both times only if the encoder stays.
-    encodes = given.held_out * (1 if method == "decoder" else 2)
+    encodes = given.held_out * (1 if method == "decoder" else 1 + given.shown(method))
     step = given.batch * _encoding(cost, method, given, speed) + _rounds(cost, method, given, speed)
     step += _update(cost, method, given, speed)
     still = _rounds(cost, "decoder", given, speed) + _update(cost, "decoder", given, speed)
@@ -126,18 +130,19 @@ def _decode(cost: ModelCost, given: Circumstances, speed: Speed) -> float:
 
 
 def _encoding(cost: ModelCost, method: str, given: Circumstances, speed: Speed) -> float:
-    """One view with gradients: blocks run twice, since they are checkpointed, and backwards."""
+    """One view with gradients: blocks run, again where they are checkpointed, and backwards."""
     if method == "decoder":
         return 0.0
     units = learning_units(cost, method)
     longer = given.device != "cpu"
     once = sum(unit.operations + longer * unit.operations_longer for unit in units)
     frozen = method in ("lora", "adapter")
-    operations = once * (2 + (_BACKWARD_FROZEN if frozen else _BACKWARD))
+    passes = 2 if recomputes(cost, method) else 1
+    operations = once * (passes + (_BACKWARD_FROZEN if frozen else _BACKWARD))
     if method != "late":
         operations += sum(unit.operations for unit in cost.units[: len(cost.units) - len(units)])
         operations += cost.ends_operations * (1 + (0.5 if frozen else _BACKWARD))
-    return operations / (speed.operations * _ENCODER_PART)
+    return given.shown(method) * operations / (speed.operations * _ENCODER_PART)
 
 
 def _rounds(cost: ModelCost, method: str, given: Circumstances, speed: Speed) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from scipy import ndimage
 
+from MedSAGaSlicerLib.engine.neighbours import among, planes, stacked
 from MedSAGaSlicerLib.engine.prompts import Prompts
 
 if TYPE_CHECKING:
@@ -39,22 +40,34 @@ class View:
         prompts: what the person gave, moved along; those that left the picture are gone.
         mirrored: whether left and right, or top and bottom, are swapped: then the place of a
             structure in the picture says nothing.
+        neighbours: as of the example, as many as were asked for, changed along; None if none were.
     """
 
     pixels: NDArray[np.uint8]
     masks: dict[str, NDArray[np.bool_]]
     prompts: dict[str, Prompts]
     mirrored: bool = False
+    neighbours: NDArray[np.uint8] | None = None
+
+    @property
+    def shown(self) -> NDArray[np.uint8]:
+        """What the encoder that learns is shown."""
+        return self.pixels if self.neighbours is None else among(self.pixels, self.neighbours)
 
 
-def make_view(example: Example, number: int) -> View:
-    """View ``number`` of a slice: 0 is the slice itself.
+def make_view(example: Example, number: int, depth: int = 1) -> View:
+    """View ``number`` of a slice, for an encoder that looks at so many: 0 is the slice itself.
 
     Others are turned, zoomed, shifted, every fourth one mirrored, and change gamma, window and
-    noise within what scanners and readers do. Deterministic.
+    noise within what scanners and readers do. Deterministic; the slice's own pixels do not depend
+    on the depth.
+
+    Raises:
+        InputError: the example has too few neighbours.
     """
+    around = example.around(depth) if depth > 1 else None
     if number == 0:
-        return View(example.pixels, dict(example.masks), dict(example.prompts))
+        return View(example.pixels, dict(example.masks), dict(example.prompts), False, around)
     rng = np.random.default_rng([int(example.key[:8], 16), number])
     mirrored = number % 4 == 3
     # Of output pixels (row, column) to input pixels, as scipy wants it.
@@ -63,14 +76,15 @@ def make_view(example: Example, number: int) -> View:
         name: _moved(mask.astype(np.float32), matrix, offset) > 0.5
         for name, mask in example.masks.items()
     }
-    grey = _moved(example.pixels.astype(np.float32), matrix, offset)
-    pixels = _relit(rng, grey)
+    together = [example.pixels] if around is None else [example.pixels, *planes(around)]
+    greys = [_moved(plane.astype(np.float32), matrix, offset) for plane in together]
+    pixels, *others = _relit(rng, greys)
     prompts = {
         name: moved
         for name, given in example.prompts.items()
         if not (moved := _moved_prompts(given, matrix, offset, example.size)).is_empty
     }
-    return View(pixels, masks, prompts, mirrored)
+    return View(pixels, masks, prompts, mirrored, stacked(others) if others else None)
 
 
 def _motion(
@@ -98,17 +112,21 @@ def _moved(
     return moved
 
 
-def _relit(rng: np.random.Generator, grey: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _relit(rng: np.random.Generator, greys: list[NDArray[np.float32]]) -> list[NDArray[np.uint8]]:
+    """Slices of one volume in another light, each with noise of its own."""
     gamma = np.exp(rng.uniform(*np.log(_GAMMA)))
     contrast = np.exp(rng.uniform(*np.log(_CONTRAST)))
     brightness = rng.uniform(-_BRIGHTNESS, _BRIGHTNESS)
     noise = rng.uniform(0, _NOISE)
-    lit = 255.0 * (grey.clip(0, 255) / 255.0) ** gamma
-    lit = (lit - _MIDDLE) * contrast + _MIDDLE + brightness
-    # What is outside the body or the picture stays black.
-    lit = np.where(grey > 0, lit + rng.normal(0, noise, grey.shape[:2] + (1,) * (grey.ndim - 2)), 0)
-    pixels: NDArray[np.uint8] = np.rint(lit).clip(0, 255).astype(np.uint8)
-    return pixels
+    relit = []
+    for grey in greys:
+        lit = 255.0 * (grey.clip(0, 255) / 255.0) ** gamma
+        lit = (lit - _MIDDLE) * contrast + _MIDDLE + brightness
+        # What is outside the body or the picture stays black.
+        grain = rng.normal(0, noise, grey.shape[:2] + (1,) * (grey.ndim - 2))
+        lit = np.where(grey > 0, lit + grain, 0)
+        relit.append(np.rint(lit).clip(0, 255).astype(np.uint8))
+    return relit
 
 
 def _moved_prompts(
