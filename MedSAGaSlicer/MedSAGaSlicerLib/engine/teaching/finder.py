@@ -20,7 +20,7 @@ from MedSAGaSlicerLib.engine.look import LOOK_SIDE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_WIDTHS: Final = (16, 32, 64, 96)
+_WIDTHS: Final = (16, 32, 64, 96, 128)
 _GROUP: Final = 8
 _FOLD: Final = 2
 _FIRST_LOGIT: Final = -2.0
@@ -37,9 +37,9 @@ class Finder(nn.Module):
         """Make one with random weights."""
         super().__init__()
         pairs = list(pairwise(_WIDTHS))
-        first = _block(_FOLD**2, _WIDTHS[0])
-        self.down = nn.ModuleList([first, *(_block(fine, coarse, 2) for fine, coarse in pairs)])
-        self.up = nn.ModuleList(_block(fine + coarse, fine) for fine, coarse in reversed(pairs))
+        first = _Block(_FOLD**2, _WIDTHS[0])
+        self.down = nn.ModuleList([first, *(_Block(fine, coarse, 2) for fine, coarse in pairs)])
+        self.up = nn.ModuleList(_Block(fine + coarse, fine) for fine, coarse in reversed(pairs))
         self.last = nn.Conv2d(_WIDTHS[0], segments * _FOLD**2, 1)
         # Most of a slice is no segment: to begin with what is rare calms the first updates.
         nn.init.constant_(self.last.bias, _FIRST_LOGIT)  # type: ignore[arg-type]
@@ -122,10 +122,16 @@ def expected_iou(logits: Tensor) -> float:
     return (right + 1.0) / (union + 1.0)
 
 
-def _block(before: int, after: int, stride: int = 1) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for entering, step in ((before, stride), (after, 1)):
-        layers.append(nn.Conv2d(entering, after, 3, step, padding=1, bias=False))
-        layers.append(nn.GroupNorm(after // _GROUP, after))
-        layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)
+class _Block(nn.Module):
+    """Two convolutions and a way past them (He et al. 2016): it learns in fewer updates."""
+
+    def __init__(self, before: int, after: int, stride: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.past = nn.Conv2d(before, after, 1, stride, bias=False)
+        self.norms = nn.ModuleList(nn.GroupNorm(after // _GROUP, after) for _ in range(2))
+
+    def forward(self, values: Tensor) -> Tensor:
+        inner = functional.relu(self.norms[0](self.first(values)))
+        return functional.relu(self.norms[1](self.second(inner)) + self.past(values))
