@@ -99,6 +99,7 @@ class InstallingTest(AnnotatingTestCase):
         self.addCleanup(slicer.util.selectModule, "")
         self.installer = self.panel.sections.installer
         self.addCleanup(self.installer.close)
+        self.addCleanup(setattr, self.installer, "_trouble", "")
         self.make_run = self.installer.make_run
         self.addCleanup(setattr, self.installer, "make_run", self.make_run)
 
@@ -139,6 +140,17 @@ class InstallingTest(AnnotatingTestCase):
         self.assertIn("free disk space", self.ui.setupLabel.text)
         self.assertIn("No space left on device", self.ui.setupLabel.text)
         self.assertTrue(self.ui.installButton.isVisibleTo(self.widget.parent))
+
+    def test_without_a_network_or_leave_to_write_the_reason_and_a_remedy_are_shown(self) -> None:
+        for reason, remedy in (
+            ("Temporary failure in name resolution", "Check the connection"),
+            ("[Errno 13] Permission denied: '/opt/Slicer/lib'", "folder may be written"),
+        ):
+            self.run_instead(f"raise SystemExit({reason!r})")
+            self.install()
+            self.assertIn(reason, self.ui.setupLabel.text)
+            self.assertIn(remedy, self.ui.setupLabel.text)
+            self.assertEqual(self.panel.desk.details.splitlines()[-1], reason)
 
     def test_an_installation_can_be_stopped(self) -> None:
         self.run_instead("import time; time.sleep(1000)")

@@ -47,6 +47,11 @@ class WorkerTroubleTest(AnnotatingTestCase):
         self.look()
         self.assertEqual(self.ui.modelStateLabel.text, "cpu: card full")
         self.assertIn("prompts are kept", self.ui.modelStateLabel.toolTip)
+        # Other programs have left the card, says the person.
+        self.ui.deviceSelector.textActivated.emit(self.ui.deviceSelector.currentText)
+        self.wait_until(lambda: self.ui.modelStateLabel.text == "ready (cpu)")
+        self.assertEqual(self.logic.annotators.device, "auto")
+        self.assertEqual(len(self.logic.annotators.current.prompts()), 2)
 
     def test_an_answer_is_shown_by_the_first_look_after_it_came(self) -> None:
         self.ui.pointButton.click()

@@ -31,6 +31,18 @@ def test_choices_are_read_back(
     assert (again.segmentId, again.autoPredict) == ("liver", False)
 
 
+def test_the_region_is_the_whole_volume_until_another_is_chosen(
+    parameters: ParameterNode, scene: slicer.vtkMRMLScene
+) -> None:
+    assert (parameters.region, parameters.roi) == ("auto", None)
+    roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    parameters.region, parameters.roi = "roi", roi
+    again = ParameterNode(parameters.node)
+    assert (again.region, again.roi) == ("roi", roi)
+    scene.RemoveNode(roi)
+    assert again.roi is None
+
+
 def test_what_is_gone_is_not_chosen(
     parameters: ParameterNode,
     scene: slicer.vtkMRMLScene,

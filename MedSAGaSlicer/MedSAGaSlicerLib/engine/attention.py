@@ -18,7 +18,7 @@ from MedSAGaSlicerLib.engine.products import hasten, perceive, product, product_
 from MedSAGaSlicerLib.engine.sam_modules import Attention, MLPBlock, get_rel_pos
 
 _SCORES_AT_ONCE = 1 << 19
-"""Scores held at a time by each thread: 2 MiB of float32, measured best of 2^17 … 2^22."""
+"""Scores held at a time by each thread: 2 MiB of float32, measured best of 2^17 … 2^21."""
 
 _MANY_KEYS = 256
 """From so many keys on each head's products are large enough to be calls of their own."""

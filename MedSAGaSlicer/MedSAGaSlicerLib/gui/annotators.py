@@ -56,6 +56,11 @@ class Annotators:
         """Whether there is a worker."""
         return self._client is not None and self._client.running
 
+    @property
+    def device(self) -> str:
+        """Where the worker was told to compute, "" if there is none."""
+        return "" if self._client is None else self._client.device
+
     def of(
         self, volume: slicer.vtkMRMLVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode
     ) -> Annotator:

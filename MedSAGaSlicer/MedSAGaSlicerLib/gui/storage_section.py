@@ -49,7 +49,7 @@ class StorageSection:
         self.ui.deviceSelector.setCurrentIndex(DEVICES.index(self._settings.device))
         self.ui.workerEdit.setText(self._settings.worker_command)
         self.ui.cacheLimitSpinBox.setValue(self._settings.cache_gb)
-        self.ui.deviceSelector.textActivated.connect(self.onSettings)
+        self.ui.deviceSelector.textActivated.connect(self.onDevice)
         self.ui.workerEdit.editingFinished.connect(self.onSettings)
         self.ui.cacheLimitSpinBox.editingFinished.connect(self.onSettings)
         self.ui.clearCacheButton.clicked.connect(self.onClearCache)
@@ -91,6 +91,15 @@ class StorageSection:
         """The section was opened or closed."""
         if not collapsed:
             self.measure()
+
+    def onDevice(self, _text: str = "") -> None:
+        """A device was chosen, perhaps the same again: the worker may have left a full card."""
+        chosen, used = str(self.ui.deviceSelector.currentData), self._desk.annotators.device
+        if chosen == self._settings.device and used not in ("", chosen):
+            if not self._is_teaching():
+                self._restarted()
+            return
+        self.onSettings()
 
     def onSettings(self, _text: str = "") -> None:
         """Settings may have changed: the worker is started anew with them."""
