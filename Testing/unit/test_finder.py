@@ -205,6 +205,15 @@ class TestAdapters:
             load_adapter(tmp_path / "bad", tiny_predictor())
 
 
+@pytest.mark.parametrize("method", ["lora", "late"])
+def test_a_taught_encoder_has_one_beside_it(tmp_path: Path, method: str) -> None:
+    base = tiny_predictor(depth=2)
+    teach(tmp_path / "taught", config=replace(QUICK, method=method), base=base)
+    taught = load_adapter(tmp_path / "taught", base)
+    found = taught.find(taught.encode(example(30).pixels), ("disc",))
+    assert found.evidence.shape == (1, 40, 48)
+
+
 def test_without_updates_there_is_no_finder(tmp_path: Path) -> None:
     teach(tmp_path / "taught", config=replace(QUICK, finder_updates=0))
     names = load_file(tmp_path / "taught" / "weights.safetensors")
