@@ -30,7 +30,7 @@ _LOCATING: Final = 9
 _LOCATOR_WIDTH: Final = 64
 _CACHE_BYTES: Final = 1 << 30
 # Weights, their mean, gradients, moments, and an update's activations.
-_FINDER_BYTES: Final = 32 << 20
+_FINDER_BYTES: Final = 48 << 20
 
 
 @dataclass(frozen=True)

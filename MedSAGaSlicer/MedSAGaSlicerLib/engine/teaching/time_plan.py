@@ -28,7 +28,7 @@ _PROMPT_SETS: Final = 11
 _LOCATORS: Final = 3
 _LOCATOR_WIDTH: Final = 64
 _START_SECONDS: Final = 2.0
-_FINDER_OPERATIONS: Final = 2.2e9
+_FINDER_OPERATIONS: Final = 2.9e9
 """Of one update of the finder, forwards and backwards."""
 _USUAL_OPERATIONS: Final = 1e11
 
