@@ -24,7 +24,9 @@ from MedSAGaSlicerLib.engine.teaching.loop import train
 
 SIDE = 64
 CHANNELS = 32
-QUICK = TeachingConfig(steps=6, batch=2, rounds=2, views=2, guesses=2, save_every=2)
+QUICK = TeachingConfig(
+    steps=6, batch=2, rounds=2, views=2, guesses=2, save_every=2, finder_updates=1
+)
 
 
 def tiny_predictor(seed: int = 0, depth: int = 1) -> Predictor:

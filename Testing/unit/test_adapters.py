@@ -70,10 +70,10 @@ def test_it_says_what_it_fits_and_what_it_learned_from(lesson: Path) -> None:
 def test_the_weights_are_whole_tensors_by_the_bases_names_in_full_precision(lesson: Path) -> None:
     tensors = load_file(lesson / "weights.safetensors")
     parts = {name.partition(".")[0] for name in tensors}
-    assert parts == {"mask_decoder", "prompt_encoder", "unprompted", "learned_prompt"}
+    assert parts == {"mask_decoder", "prompt_encoder", "unprompted", "learned_prompt", "finder"}
     own = tiny_predictor().model.state_dict()
     names = {name.removeprefix("unprompted.") for name in tensors}
-    assert all(name in own for name in names if not name.startswith("learned_prompt"))
+    assert all(name in own for name in names if not name.startswith(("learned_prompt", "finder")))
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
 
 

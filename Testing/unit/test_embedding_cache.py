@@ -114,6 +114,13 @@ def seal_that_is_a_list(path: Path) -> None:
     path.write_bytes(content + json.dumps([1, 2]).encode().ljust(SEAL_BYTES))
 
 
+def seal_from_before_there_were_looks(path: Path) -> None:
+    content = path.read_bytes()
+    seal = json.loads(content[-SEAL_BYTES:])
+    del seal["look"]
+    path.write_bytes(content[:-SEAL_BYTES] + json.dumps(seal).encode().ljust(SEAL_BYTES))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -127,6 +134,7 @@ def seal_that_is_a_list(path: Path) -> None:
         bad_pickle,
         of_another_slice,
         seal_that_is_a_list,
+        seal_from_before_there_were_looks,
     ],
 )
 def test_a_damaged_file_is_never_trusted_and_made_anew(

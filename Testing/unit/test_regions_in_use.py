@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from region_predictor import RegionPredictor
 
 from MedSAGaSlicerLib.cli import main
 from MedSAGaSlicerLib.engine.cases import Case, LabelChoice
+from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.evaluation import evaluate
 from MedSAGaSlicerLib.engine.finishing.evidence import Finding, weigh
 from MedSAGaSlicerLib.engine.finishing.settings import FinishSettings
@@ -25,9 +25,6 @@ from MedSAGaSlicerLib.engine.segmenting import segment
 from MedSAGaSlicerLib.engine.teaching.seen_cases import refuse_seen
 from MedSAGaSlicerLib.engine.teaching.shots import draw_examples
 from MedSAGaSlicerLib.errors import InputError
-
-if TYPE_CHECKING:
-    from MedSAGaSlicerLib.engine.embedding import Embedding
 
 SHAPE = (6, 30, 40)
 REGION = RegionChoice.parse("10:36,5:25,1:5")
@@ -153,7 +150,7 @@ class Finder:
 
     def encode(self, pixels: np.ndarray) -> Embedding:
         self.shown.append(pixels.shape)
-        return SimpleNamespace(features=pixels, size=pixels.shape, encoder="finder")
+        return Embedding(pixels, pixels.shape, "finder")
 
     def predict(self, *_arguments: object) -> None:
         raise AssertionError

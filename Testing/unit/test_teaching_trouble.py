@@ -195,7 +195,7 @@ def test_what_a_person_clicked_is_learned_from(tmp_path: Path) -> None:
 
 def test_without_learned_prompts_only_the_model_changes(tmp_path: Path) -> None:
     base = tiny_predictor()
-    teach(tmp_path / "taught", config=replace(QUICK, prompt_tokens=0), base=base)
+    teach(tmp_path / "taught", config=replace(QUICK, prompt_tokens=0, finder_updates=0), base=base)
     assert not any(name.startswith("learned") for name in weights(tmp_path / "taught"))
     taught = load_adapter(tmp_path / "taught", base)
     embedding = taught.encode(example(0).pixels)

@@ -1,9 +1,10 @@
 """Embeddings kept in memory and on disk, so that no slice is encoded twice.
 
-On disk an embedding is one ``.npy`` file of float16, named by ``embedding_key``, with a seal of
-``SEAL_BYTES`` after the array (which readers of .npy ignore): key, slice size and a checksum of
-everything before it. Files appear by renaming and are never changed, so several processes may
-share a folder; one that is damaged in any way is deleted and counts as absent.
+On disk an embedding is one ``.npy`` file of float16, named by ``embedding_key``, with the slice's
+look and a seal of ``SEAL_BYTES`` after the array (which readers of .npy ignore): key, sizes of
+slice and look, and a checksum of everything before it. Files appear by renaming and are never
+changed, so several processes may share a folder; one that is damaged in any way is deleted and
+counts as absent.
 """
 
 import io
@@ -79,8 +80,8 @@ class EmbeddingCache:
         stored = None if self._disk is None else self._disk.read(name)
         if stored is None:
             return None
-        features, size = stored
-        return self._keep(name, Embedding(features, size, encoder))
+        features, size, look = stored
+        return self._keep(name, Embedding(features, size, encoder, look))
 
     def keep(self, slice_key: str, embedding: Embedding) -> Embedding:
         """Put into memory, and return what ``get`` will return: rounded to float16."""
@@ -126,12 +127,20 @@ class EmbeddingCache:
     def _keep(self, name: str, embedding: Embedding) -> Embedding:
         with self._lock:
             former = self._entries.pop(name, None)
-            self._used += embedding.features.nbytes - (former.features.nbytes if former else 0)
+            self._used += _bytes_of(embedding) - (_bytes_of(former) if former else 0)
             self._entries[name] = embedding
             # The newest stays whatever its size: a caller is about to use it.
             while self._used > self._ram_bytes and len(self._entries) > 1:
-                self._used -= self._entries.popitem(last=False)[1].features.nbytes
+                self._used -= _bytes_of(self._entries.popitem(last=False)[1])
         return embedding
+
+
+_Content = tuple[npt.NDArray[np.float16], tuple[int, int], npt.NDArray[np.uint8] | None]
+"""Features, size and look of an embedding."""
+
+
+def _bytes_of(embedding: Embedding) -> int:
+    return embedding.features.nbytes + (0 if embedding.look is None else embedding.look.nbytes)
 
 
 class _Folder:
@@ -147,7 +156,7 @@ class _Folder:
     def path(self, name: str) -> Path:
         return self._folder / f"{name}.npy"
 
-    def read(self, name: str) -> tuple[npt.NDArray[np.float16], tuple[int, int]] | None:
+    def read(self, name: str) -> _Content | None:
         path = self.path(name)
         try:
             raw = np.memmap(path, np.uint8, mode="r")
@@ -218,14 +227,16 @@ class _Folder:
 def _seal(name: str, embedding: Embedding) -> bytes:
     file = io.BytesIO()
     np.lib.format.write_array(file, embedding.features, version=(1, 0), allow_pickle=False)
-    seal = {"key": name, "size": embedding.size, "crc32": zlib.crc32(file.getbuffer())}
+    look = embedding.look
+    shape = (0, 0) if look is None else look.shape
+    file.write(b"" if look is None else look.tobytes())
+    crc32 = zlib.crc32(file.getbuffer())
+    seal = {"key": name, "size": embedding.size, "look": shape, "crc32": crc32}
     file.write(json.dumps(seal).encode().ljust(SEAL_BYTES))
     return file.getvalue()
 
 
-def _unseal(
-    raw: npt.NDArray[np.uint8], name: str
-) -> tuple[npt.NDArray[np.float16], tuple[int, int]]:
+def _unseal(raw: npt.NDArray[np.uint8], name: str) -> _Content:
     """Check first, then understand; raises ValueError, KeyError or TypeError for what is wrong."""
     array, seal = raw[:-SEAL_BYTES], json.loads(bytes(raw[-SEAL_BYTES:]))
     if seal["key"] != name or seal["crc32"] != zlib.crc32(array.data):
@@ -234,6 +245,8 @@ def _unseal(
     start = io.BytesIO(bytes(array[:1024]))
     np.lib.format.read_magic(start)
     shape, _, dtype = np.lib.format.read_array_header_1_0(start)
-    features = array[start.tell() :].view(dtype).reshape(shape)
-    rows, columns = seal["size"]
-    return features, (int(rows), int(columns))
+    (rows, columns), (look_rows, look_columns) = seal["size"], seal["look"]
+    end = len(array) - look_rows * look_columns
+    features = array[start.tell() : end].view(dtype).reshape(shape)
+    look = array[end:].reshape(look_rows, look_columns) if end < len(array) else None
+    return features, (int(rows), int(columns)), look

@@ -7,6 +7,9 @@ import numpy.typing as npt
 
 from MedSAGaSlicerLib.errors import InputError
 
+_VERSION = 2
+"""Of what is kept beside the features: since 2 the slice's look."""
+
 
 def slice_key(pixels: npt.NDArray[np.uint8]) -> str:
     """Name a slice by its bytes.
@@ -41,7 +44,8 @@ def embedding_key(slice_key: str, encoder: str) -> str:
     Returns:
         40 hexadecimal digits, usable as a file name.
     """
-    return hashlib.blake2b(f"{slice_key}\n{encoder}".encode(), digest_size=20).hexdigest()
+    named = f"{_VERSION}\n{slice_key}\n{encoder}"
+    return hashlib.blake2b(named.encode(), digest_size=20).hexdigest()
 
 
 def check_slice(pixels: npt.NDArray[np.uint8]) -> None:

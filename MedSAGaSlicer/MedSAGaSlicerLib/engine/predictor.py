@@ -22,8 +22,9 @@ from MedSAGaSlicerLib.engine.checkpoints import (
 from MedSAGaSlicerLib.engine.devices import choose_device
 from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel
+from MedSAGaSlicerLib.engine.look import embedding_of
 from MedSAGaSlicerLib.engine.mask_prompt import mask_logits
-from MedSAGaSlicerLib.engine.neighbours import check_shown, plane_size
+from MedSAGaSlicerLib.engine.neighbours import check_shown
 from MedSAGaSlicerLib.engine.precision import FULL, choose_precision, lowered
 from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
 from MedSAGaSlicerLib.engine.products import hasten
@@ -137,10 +138,8 @@ class Predictor:
         with torch.inference_mode():
             features = self._encoder(images.to(self.device)).float().cpu().numpy()
         # Copies: a view would keep the whole batch alive, and in the encoder's own memory order.
-        return [
-            Embedding(features[at].copy("C"), plane_size(pixels), self.encoder_key)
-            for at, pixels in enumerate(slices)
-        ]
+        key = self.encoder_key
+        return [embedding_of(p, f.copy("C"), key) for p, f in zip(slices, features, strict=True)]
 
     def predict(
         self, embedding: Embedding, prompts: Prompts, previous_logits: MaskPrompt | None = None

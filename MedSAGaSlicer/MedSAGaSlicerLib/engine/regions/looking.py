@@ -146,7 +146,7 @@ class RegionPredictor:
         """Embed a slice as a whole; parts are embedded when they are looked at."""
         whole = self._embed(pixels)
         self._cost.largest = max(self._cost.largest, whole.size, key=max)
-        return SliceEmbedding(whole.features, whole.size, whole.encoder, pixels)
+        return SliceEmbedding(whole.features, whole.size, whole.encoder, whole.look, pixels)
 
     def predict(
         self, embedding: Embedding, prompts: Prompts, previous_logits: MaskPrompt | None = None

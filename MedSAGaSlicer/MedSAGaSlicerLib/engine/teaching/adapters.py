@@ -10,12 +10,13 @@ from MedSAGaSlicerLib.engine.predictor import load_predictor
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import WEIGHTS_FILE, read_description
 from MedSAGaSlicerLib.engine.teaching.adapter_method import AdapterMethod
 from MedSAGaSlicerLib.engine.teaching.decoder_method import DecoderMethod
+from MedSAGaSlicerLib.engine.teaching.finder import Finder
 from MedSAGaSlicerLib.engine.teaching.full_method import FullMethod
 from MedSAGaSlicerLib.engine.teaching.galore_method import GaloreMethod
 from MedSAGaSlicerLib.engine.teaching.late_method import LateMethod
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt, finer_of
 from MedSAGaSlicerLib.engine.teaching.lora_method import LoraMethod
-from MedSAGaSlicerLib.engine.teaching.method import LEARNED, UNPROMPTED, Method
+from MedSAGaSlicerLib.engine.teaching.method import FINDER, LEARNED, UNPROMPTED, Method
 from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
 from MedSAGaSlicerLib.engine.weight_files import read_tensors
 from MedSAGaSlicerLib.errors import CheckpointError
@@ -53,15 +54,16 @@ def load_adapter(folder: Path, base: Predictor) -> TaughtPredictor:
         )
         raise CheckpointError(msg)
     tensors = read_tensors(folder / WEIGHTS_FILE)
-    own = {n.removeprefix(LEARNED): t for n, t in tensors.items() if n.startswith(LEARNED)}
-    finding = {
-        n.removeprefix(UNPROMPTED): t for n, t in tensors.items() if n.startswith(UNPROMPTED)
-    }
-    others = {n: t for n, t in tensors.items() if not n.startswith((LEARNED, UNPROMPTED))}
+    own, finding, seen = (
+        {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+        for start in (LEARNED, UNPROMPTED, FINDER)
+    )
+    others = {n: t for n, t in tensors.items() if not n.startswith((LEARNED, UNPROMPTED, FINDER))}
     try:
         assemble = METHOD_CLASSES[description.method].assemble
         model = assemble(base.model, others)
-        finder = assemble(base.model, finding) if finding else None
+        unprompted = assemble(base.model, finding) if finding else None
+        finder = Finder.restored(len(description.segments), seen)
         learned = LearnedPrompt.restored(description.segments, own, finer_of(base.model))
     except (RuntimeError, KeyError, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -70,7 +72,7 @@ def load_adapter(folder: Path, base: Predictor) -> TaughtPredictor:
             f"({reason}). Take another copy of the folder, or teach again"
         )
         raise CheckpointError(msg) from error
-    return TaughtPredictor(base, model, description.segments, learned, finder)
+    return TaughtPredictor(base, model, description.segments, learned, unprompted, finder)
 
 
 def load_taught(

@@ -34,6 +34,8 @@ class TeachingConfig:
         prompt_tokens: learned for each segment, for segmenting without prompts; 0: none.
         head_start: part of the steps, the first ones, in which only the locator learns, the
             first guess of a segment's place; without learned prompts there is none.
+        finder_updates: of the finder, beside each of the others; it is a small network of the
+            lesson's own that segments without prompts, besides the model. 0: none.
         guesses: slices per update from which the locator learns; 0: as many as suit the model.
         region: how slices are shown, as `RegionChoice.parse` reads it; examples of tiles and of
             regions have been cut already.
@@ -61,6 +63,7 @@ class TeachingConfig:
     share: float = 0.0
     prompt_tokens: int = 4
     head_start: float = 0.25
+    finder_updates: int = 2
     guesses: int = 0
     region: str = "auto"
     save_every: int = 50
@@ -86,7 +89,7 @@ class TeachingConfig:
         for name, least in (("prompt_tokens", 0), ("save_every", 1), ("seed", 0), ("guesses", 0)):
             if getattr(self, name) < least:
                 self._refuse(name, f"{least} or more")
-        for name in ("at_once", "rank", "encoder_rate", "last_blocks"):
+        for name in ("at_once", "rank", "encoder_rate", "last_blocks", "finder_updates"):
             if getattr(self, name) < 0:
                 self._refuse(name, "0 or more")
         if not 0 < self.learning_rate <= 1:

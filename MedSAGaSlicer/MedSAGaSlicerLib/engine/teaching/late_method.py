@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from MedSAGaSlicerLib.engine.embedding import Embedding
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
+from MedSAGaSlicerLib.engine.look import embedding_of
 from MedSAGaSlicerLib.engine.teaching.encoder_method import EncoderMethod, deltas, with_deltas
 from MedSAGaSlicerLib.engine.teaching.encoder_split import EncoderSplit
 from MedSAGaSlicerLib.engine.teaching.shared_copy import shared_copy
@@ -112,7 +113,5 @@ class LateMethod(EncoderMethod):
     def _keep_embedding(self, sample: Sample, key: str, tokens: Tensor) -> None:
         with torch.no_grad():
             features = self._base_split.top(tokens)[0].float().cpu().contiguous().numpy()
-        size = (sample.pixels.shape[0], sample.pixels.shape[1])
-        self.cache.store(
-            key, self.cache.keep(key, Embedding(features, size, self.base.encoder_key))
-        )
+        made = embedding_of(sample.pixels, features, self.base.encoder_key)
+        self.cache.store(key, self.cache.keep(key, made))

@@ -24,6 +24,7 @@ from MedSAGaSlicerLib.engine.teaching.events import (
     Stopped,
     Validated,
 )
+from MedSAGaSlicerLib.engine.teaching.finder_lesson import FinderLesson
 from MedSAGaSlicerLib.engine.teaching.guard import Score, choose_held_out
 from MedSAGaSlicerLib.engine.teaching.lesson import Lesson, parts_of
 from MedSAGaSlicerLib.engine.teaching.losses import Outcome, mean_outcome
@@ -136,10 +137,10 @@ class _Run:
         self._work = work
         self._stop = stop
         self._taught = [e for e in examples.examples if e.place not in self.held_out]
-        aside = [e for e in examples.examples if e.place in self.held_out]
-        self._aside = Aside(aside, base, cache)
+        self._aside = Aside([e for e in examples.examples if e.place in self.held_out], base, cache)
         parts = 1 + max(parts_of(self._taught))
         self._method = make_method(self.config, base, examples.segments, cache, parts)
+        self._finder = FinderLesson(self._taught, examples.segments, self.config, base.device)
         drawn = self.config.views, self.config.batch, self.config.seed, self.config.depth
         self._lesson = Lesson(self._taught, *drawn)
         self._name = lesson_name(self.config, examples, self.held_out, self.fingerprint)
@@ -152,6 +153,7 @@ class _Run:
         if kept is not None:
             self.progress, tensors = kept
             self._method.load_state(tensors)
+            self._finder.load_state(tensors)
         self._begun = time.perf_counter() - self.progress.seconds
         yield Started(
             __version__,
@@ -168,24 +170,16 @@ class _Run:
             self.progress.before = self._measured(self.base)
             yield self._validated("before", self.progress.before)
         yield from self._steps()
-        taught = taught_predictor(self._method, self.base, self.examples.segments)
+        finder = self._finder.finder()
+        taught = taught_predictor(self._method, self.base, self.examples.segments, finder)
         after = None
         if self.held_out:
             after = self._measured(taught)
             yield self._validated("after", after)
         self.progress.seconds = time.perf_counter() - self._begun
-        results = Results(
-            title,
-            base_name,
-            self.config,
-            self.examples,
-            self.held_out,
-            self.progress,
-            after,
-            self._method,
-            self.fingerprint,
-        )
-        report = write_results(output, results)
+        about = title, base_name, self.config, self.examples, self.held_out
+        brought = self.progress, after, self._method, finder, self.fingerprint
+        report = write_results(output, Results(*about, *brought))
         forget_state(self._work)
         yield Finished(output, report["accepted"], report)
 
@@ -209,7 +203,8 @@ class _Run:
 
     def _save(self) -> Path:
         self.progress.seconds = time.perf_counter() - self._begun
-        return save_state(self._work, self._name, self.progress, self._method.state())
+        tensors = self._method.state() | self._finder.state()
+        return save_state(self._work, self._name, self.progress, tensors)
 
     def _check_stop(self) -> None:
         if self._stop():
@@ -234,8 +229,7 @@ class _Run:
         return scores
 
     def _validated(self, moment: str, scores: list[Score]) -> Validated:
-        dice = float(np.mean([score.mean for score in scores]))
-        return Validated(moment, dice, len(self.held_out))
+        return Validated(moment, float(np.mean([s.mean for s in scores])), len(self.held_out))
 
     def _steps(self) -> Iterator[Event]:
         rounds = Rounds(self._method, self.examples.segments)
@@ -246,6 +240,7 @@ class _Run:
             outcome = self._gathered(rounds, step)
             self._updating = True
             made = self._method.update(learning_rate(step, self.config))
+            self._finder.step(step)
             self._updating = False
             self.progress.step += 1
             if made and math.isfinite(outcome.loss):

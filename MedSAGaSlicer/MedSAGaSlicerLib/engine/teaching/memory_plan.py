@@ -29,6 +29,8 @@ _LITTLE: Final = 16 << 20
 _LOCATING: Final = 9
 _LOCATOR_WIDTH: Final = 64
 _CACHE_BYTES: Final = 1 << 30
+# Weights, their mean, gradients, moments, and an update's activations.
+_FINDER_BYTES: Final = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Circumstances:
         steps: of the lesson.
         head_steps: of its head start.
         still_steps: in which the encoder stays, those included.
+        finder_updates: beside each step.
         rank: of low-rank changes or projections.
         depth: slices that an encoder with a branch over them looks at together.
     """
@@ -60,6 +63,7 @@ class Circumstances:
     steps: int = 400
     head_steps: int = 100
     still_steps: int = 100
+    finder_updates: int = 2
     rank: int = 4
     depth: int = 1
 
@@ -86,6 +90,7 @@ def circumstances(config: TeachingConfig, slices: int, device: str) -> Circumsta
         steps=config.steps,
         head_steps=config.head_steps,
         still_steps=config.still_steps,
+        finder_updates=config.finder_updates,
         rank=config.rank,
         depth=config.depth,
     )
@@ -130,6 +135,7 @@ def plan_memory(cost: ModelCost, method: str, given: Circumstances) -> MemoryPla
         moments += projected_state(cost, given.rank)
     passing = cost.passing * _FLOAT * given.shown(method)
     phases = (_decoding(cost, given), _encoding(cost, method, given), passing)
+    finder = _FINDER_BYTES if given.finder_updates else 0
     embeddings = given.slices * given.views * cost.embedding * _HALF
     if method == "late":
         embeddings += given.slices * given.views * cost.top[0].enters * _HALF
@@ -138,7 +144,7 @@ def plan_memory(cost: ModelCost, method: str, given: Circumstances) -> MemoryPla
         weights=_FLOAT * (cost.encoder_parameters + cost.decoder_parameters + copied),
         gradients=_FLOAT * gradients,
         moments=_FLOAT * moments,
-        activations=round(max(phases) * (1.0 if card else cost.held)),
+        activations=round(max(phases) * (1.0 if card else cost.held)) + finder,
         cached=0 if card else min(embeddings, _CACHE_BYTES),
     )
 

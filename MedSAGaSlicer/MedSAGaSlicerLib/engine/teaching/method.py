@@ -27,6 +27,8 @@ LEARNED: Final = "learned_prompt."
 """Before the names of an adapter's tensors that are no weights of the model."""
 UNPROMPTED: Final = "unprompted."
 """Before the names of those that find without prompts, where they are others."""
+FINDER: Final = "finder."
+"""Before the names of the finder's."""
 PROMPTED_PARTS: Final = ("prompt_encoder", "mask_decoder")
 """What works on an embedding; every method teaches them."""
 _LONGEST_GRADIENT: Final = 1.0

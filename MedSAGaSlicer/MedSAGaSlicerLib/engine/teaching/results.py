@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from MedSAGaSlicerLib.engine.teaching.adapter_folder import write_adapter
 from MedSAGaSlicerLib.engine.teaching.curve_picture import curve_png
 from MedSAGaSlicerLib.engine.teaching.guard import Score, verdict
-from MedSAGaSlicerLib.engine.teaching.method import LEARNED, UNPROMPTED, Method
+from MedSAGaSlicerLib.engine.teaching.method import FINDER, LEARNED, UNPROMPTED, Method
 from MedSAGaSlicerLib.engine.teaching.peak_memory import peak_bytes
 from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.engine.predictor import Predictor
     from MedSAGaSlicerLib.engine.prompts import Prompts
     from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
+    from MedSAGaSlicerLib.engine.teaching.finder import Finder
     from MedSAGaSlicerLib.engine.teaching.guard import Prompted, Unprompted
     from MedSAGaSlicerLib.engine.teaching.state import LessonState
 
@@ -41,17 +42,20 @@ class Results:
     progress: LessonState
     after: list[Score] | None
     method: Method
+    finder: Finder | None
     fingerprint: str
 
 
-def taught_predictor(method: Method, base: Predictor, segments: tuple[str, ...]) -> TaughtPredictor:
+def taught_predictor(
+    method: Method, base: Predictor, segments: tuple[str, ...], finder: Finder | None = None
+) -> TaughtPredictor:
     """The model as its adapter will make it."""
     model = method.assemble(base.model, method.tensors(method.config.share))
     learned = copy.deepcopy(method.learned)
     finding = method.unprompted_tensors()
-    finder = method.assemble(base.model, finding) if finding else None
+    unprompted = method.assemble(base.model, finding) if finding else None
     learned = learned and learned.requires_grad_(False)
-    return TaughtPredictor(base, model, segments, learned, finder)
+    return TaughtPredictor(base, model, segments, learned, unprompted, finder)
 
 
 def answering(model: Predictor) -> tuple[Prompted, Unprompted | None]:
@@ -83,6 +87,9 @@ def write_results(output: Path, results: Results) -> dict[str, Any]:
     if results.method.learned is not None:
         learned = results.method.learned.state_dict()
         tensors.update({LEARNED + name: tensor.cpu() for name, tensor in learned.items()})
+    if results.finder is not None:
+        seen = results.finder.state_dict()
+        tensors.update({FINDER + name: tensor.cpu() for name, tensor in seen.items()})
     write_adapter(
         output, _description(results, report), report, tensors, curve_png(results.progress.curve)
     )

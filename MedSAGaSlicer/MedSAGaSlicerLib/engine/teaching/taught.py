@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 
-from MedSAGaSlicerLib.engine.finishing.evidence import Finding, weigh
+from MedSAGaSlicerLib.engine.finishing.evidence import STEPS, SUREST, Finding, weigh
 from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor
 from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_ambiguous
 from MedSAGaSlicerLib.engine.teaching.depth_branch import encoder_depth
+from MedSAGaSlicerLib.engine.teaching.finder import expected_iou, on_grid
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import STRONGEST
 from MedSAGaSlicerLib.errors import InputError
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
     from MedSAGaSlicerLib.engine.embedding import Embedding
     from MedSAGaSlicerLib.engine.families import SamModel
+    from MedSAGaSlicerLib.engine.teaching.finder import Finder
     from MedSAGaSlicerLib.engine.teaching.learned_prompt import LearnedPrompt
+
+_SUREST: Final = SUREST / STEPS
 
 
 class TaughtPredictor(Predictor):
@@ -37,7 +41,8 @@ class TaughtPredictor(Predictor):
         model: SamModel,
         segments: tuple[str, ...],
         learned: LearnedPrompt | None,
-        finder: SamModel | None = None,
+        unprompted: SamModel | None = None,
+        finder: Finder | None = None,
     ) -> None:
         """Take the taught model.
 
@@ -46,14 +51,18 @@ class TaughtPredictor(Predictor):
             model: what answers prompts.
             segments: those it was taught.
             learned: their prompts, if any were learned.
-            finder: what finds without prompts; None: the model.
+            unprompted: what works without prompts where there is no finder; None: the model.
+            finder: what finds without prompts, if there is one.
         """
         super().__init__(model, base.device, base.precision)
         self.base = base
         self.depth = encoder_depth(model.image_encoder)
         self.segments = segments
         self._learned = None if learned is None else learned.to(base.device)
-        self._finder = None if finder is None else TaughtPredictor(base, finder, segments, learned)
+        self._other = (
+            None if unprompted is None else TaughtPredictor(base, unprompted, segments, learned)
+        )
+        self._finder = None if finder is None else finder.to(base.device)
 
     @cached_property
     def encoder_key(self) -> str:
@@ -72,7 +81,7 @@ class TaughtPredictor(Predictor):
     @property
     def without_prompts(self) -> bool:
         """Whether it can segment without any prompt."""
-        return self._learned is not None
+        return self._learned is not None or self._finder is not None
 
     def check_segment(self, segment: str | None) -> None:
         """Refuse a segment that it was not taught, or that is not named.
@@ -124,13 +133,56 @@ class TaughtPredictor(Predictor):
             InputError: the segment is unknown or not given, the adapter learned no prompts, or the
                 embedding is another encoder's.
         """
+        return self._unprompted(embedding, [self._number(segment)])[0]
+
+    def _unprompted(self, embedding: Embedding, numbers: Sequence[int]) -> list[Prediction]:
+        """Several segments, by number, on one slice: the mean of finder and model.
+
+        They go wrong in different places.
+        """
+        ways = []
         if self._finder is not None:
-            return self._finder.predict_unprompted(embedding, segment)
-        number = self._number(segment)
-        tokens, guess = self._tokens(number), self._guess(embedding, number)
-        if tokens is None:
+            ways.append(self._found(self._finder, embedding, numbers))
+        if self._learned is not None:
+            model = self if self._other is None else self._other
+            ways.append([model._decoded(embedding, number) for number in numbers])
+        if not ways:
             msg = "This adapter was taught without a learned prompt: it needs points or a box"
             raise InputError(msg)
+        return [self._mean(embedding, answers) for answers in zip(*ways, strict=True)]
+
+    def _mean(self, embedding: Embedding, answers: Sequence[Prediction]) -> Prediction:
+        """Of logits, none of them surer than evidence can be, and of scores."""
+        if len(answers) == 1:
+            return answers[0]
+        logits = np.mean([one.logits.clip(-_SUREST, _SUREST) for one in answers], axis=0)
+        score = sum(one.score for one in answers) / len(answers)
+        return self._answered(embedding, torch.from_numpy(logits), score)
+
+    def _answered(self, embedding: Embedding, logits: Tensor, score: float) -> Prediction:
+        mask = self._rules.mask(logits, self._rules.frame(embedding.size))
+        return Prediction(mask, logits.numpy(), score)
+
+    def _found(
+        self, finder: Finder, embedding: Embedding, numbers: Sequence[int]
+    ) -> list[Prediction]:
+        """What the finder finds, in the decoder's grid."""
+        self._check(embedding)
+        if embedding.look is None:
+            msg = "The embedding is an older one, without the slice's look; encode the slice again"
+            raise InputError(msg)
+        side = self.model.logits_size
+        scaled = self._rules.frame(embedding.size).scaled
+        extent = [max(1, round(length * side / self.input_size)) for length in scaled]
+        looked = finder.logits_of(embedding.look)[list(numbers)].float().cpu()
+        return [
+            self._answered(embedding, on_grid(logits, extent, side), expected_iou(logits))
+            for logits in looked
+        ]
+
+    def _decoded(self, embedding: Embedding, number: int) -> Prediction:
+        """What the model finds by its learned prompts."""
+        tokens, guess = self._tokens(number), self._guess(embedding, number)
         first = self._answer(embedding, Prompts(), guess, False, tokens)
         # A second look, at what the first one made of the guess.
         looked = first.logits.clip(-STRONGEST, STRONGEST)
@@ -143,7 +195,7 @@ class TaughtPredictor(Predictor):
             InputError: as `predict_unprompted`.
         """
         frame = self._rules.frame(embedding.size)
-        found = [self.predict_unprompted(embedding, segment) for segment in segments]
+        found = self._unprompted(embedding, [self._number(segment) for segment in segments])
         evidence = [weigh(self._rules.logits(torch.from_numpy(one.logits), frame)) for one in found]
         pooled = np.asarray(embedding.features).mean((1, 2), dtype=np.float32)
         return Finding(np.stack(evidence), tuple(one.score for one in found), pooled)

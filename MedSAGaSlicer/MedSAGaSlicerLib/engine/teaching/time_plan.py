@@ -28,6 +28,8 @@ _PROMPT_SETS: Final = 11
 _LOCATORS: Final = 3
 _LOCATOR_WIDTH: Final = 64
 _START_SECONDS: Final = 2.0
+_FINDER_OPERATIONS: Final = 2.2e9
+"""Of one update of the finder, forwards and backwards."""
 _USUAL_OPERATIONS: Final = 1e11
 
 
@@ -83,6 +85,8 @@ def plan_time(cost: ModelCost, method: str, given: Circumstances, speed: Speed) 
     step += _update(cost, method, given, speed)
     still = _rounds(cost, "decoder", given, speed) + _update(cost, "decoder", given, speed)
     head = _locating(cost, given.guesses, speed)
+    finding = given.finder_updates * _finding(speed)
+    head, still, step = head + finding, still + finding, step + finding
     return TimePlan(
         preparing=taught * given.views * encode,
         head=head,
@@ -159,6 +163,12 @@ def _locating(cost: ModelCost, count: int, speed: Speed) -> float:
     operations = 2.0 * cost.grid**2 * weights * (1 + _BACKWARD) * _LOCATORS * count
     overhead = _LOCATORS * 2 * _DECODE_SECONDS * speed.overhead
     return operations / (speed.operations * _ENCODER_PART) + overhead
+
+
+def _finding(speed: Speed) -> float:
+    """One update of the finder."""
+    operations = _FINDER_OPERATIONS / (speed.operations * _ENCODER_PART)
+    return operations + _DECODE_SECONDS * speed.overhead
 
 
 def _update(cost: ModelCost, method: str, given: Circumstances, speed: Speed) -> float:
