@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -60,8 +61,7 @@ def reference_of(line: Line) -> tuple[float, str] | None:
     if "reference" in line:
         return float(line["reference"]), str(line["reference_is"])
     if isinstance(line.get("official"), list):
-        values = sorted(line["official"])
-        return float(values[len(values) // 2]), "the authors' code"
+        return statistics.median(line["official"]), "the authors' code"
     if "galore_torch" in line:
         return float(line["galore_torch"]), "galore-torch"
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from lines import RESULTS, read
 
 from page import teaching, volumes
@@ -27,11 +29,8 @@ def row(what: str, goal: str, value: float | None, told: str, *, reached: bool) 
 
 
 def middle_ratio(line: Line | None) -> float | None:
-    """Of alternating runs the middle one's ratio."""
-    if line is None:
-        return None
-    pairs = sorted(line["official_over_ours"])
-    return float(pairs[len(pairs) // 2])
+    """The median of the ratios of alternating runs."""
+    return None if line is None else statistics.median(line["official_over_ours"])
 
 
 def encoding() -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 
 from lines import RESULTS, read
@@ -85,8 +86,8 @@ def compared(line: Line, reference: float) -> str:
         return f"{line['value'] - reference:+.4f}"
     if line["value"] <= 0 or reference <= 0:
         return ""
-    pairs = sorted(line.get("official_over_ours", []))
-    ratio = pairs[len(pairs) // 2] if pairs else reference / line["value"]
+    pairs = line.get("official_over_ours")
+    ratio = statistics.median(pairs) if pairs else reference / line["value"]
     kind = "faster" if line["unit"] in ("s", "ms", "s of CPU") else "smaller"
     other = "slower" if kind == "faster" else "larger"
     if 0.95 <= ratio <= 1.05:
