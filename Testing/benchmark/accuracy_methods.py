@@ -6,9 +6,10 @@ saw. Each lesson is one line of `--results`, written as soon as it is measured; 
 measured again, so that a run can be stopped and gone on with (`--minutes` stops it by itself). The
 differences from `decoder` are printed, lesson by lesson.
 
-Lessons have `--steps` steps by every method, the product's other settings are as they are. With
-`--share` prompts are answered by another part of what was taught: methods differ in that, and it
-makes a difference by itself; such lines belong in a file of their own.
+Lessons have `--steps` steps by every method and no finder, which knows nothing of methods; the
+product's other settings are as they are. With `--share` prompts are answered by another part of
+what was taught: methods differ in that, and it makes a difference by itself; such lines belong in a
+file of their own.
 """
 
 import argparse
@@ -65,16 +66,22 @@ def main() -> None:
 
 
 def measure_all(options: argparse.Namespace) -> None:
-    """Every lesson that is not there yet; all methods of one beginning before the next one."""
+    """Every lesson that is not there yet; all methods of one beginning before the next one.
+
+    Seeds come last, so that an unfinished table has every cell once before it has some twice.
+    """
     base = load_predictor("starter", "cpu", 1)
     known = {name_of(row) for row in current(options)}
     until = time.monotonic() + 60 * options.minutes
     chosen = [structure for structure in STRUCTURES if structure.name in options.only]
-    for shots, seed, structure in itertools.product(options.shots, options.seeds, chosen):
+    for seed, shots, structure in itertools.product(options.seeds, options.shots, chosen):
+        key = structure.name, seed, shots
+        missing = [one for one in options.methods if (*key, one, options.steps) not in known]
+        if not missing or time.monotonic() > until:
+            continue
         comparison = Comparison(base, structure, shots, seed, options)
-        for method in options.methods:
-            name = (structure.name, seed, shots, method, options.steps)
-            if name not in known and time.monotonic() < until:
+        for method in missing:
+            if time.monotonic() < until:
                 line = comparison.lesson(method)
                 told = line_of(LESSON, [line["point after"]], "Dice after one click", **line)
                 append(options.results, told)
@@ -116,6 +123,7 @@ class Comparison:
                 steps=steps,
                 save_every=steps,
                 share=self._options.share,
+                finder_updates=0,
                 **self._changes,
             )
             events = train(

@@ -66,10 +66,28 @@ def test_hastened_layers_keep_names_values_gradients_and_numbers() -> None:
     rows = torch.randn(33, 24)
     with torch.no_grad():
         torch.testing.assert_close(quick(rows), plain(rows))
+    arrived = []
     for network in (plain, quick):
-        network(rows).sin().sum().backward()
+        given = rows.clone().view(3, 11, 24).requires_grad_(True)
+        network(given).sin().sum().backward()
+        arrived.append(given.grad)
+    torch.testing.assert_close(*arrived)
     for one, other in zip(quick.parameters(), plain.parameters(), strict=True):
-        assert torch.equal(one.grad, other.grad)
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.usefixtures("library")
+def test_what_stays_gets_no_gradient_and_what_lies_before_it_does() -> None:
+    frozen = nn.Sequential(nn.Linear(8, 6))
+    products.hasten(frozen.requires_grad_(False))
+    rows = torch.randn(5, 8, requires_grad=True)
+    frozen(rows).sum().backward()
+    torch.testing.assert_close(rows.grad, frozen[0].weight.sum(0).expand(5, -1))
+    assert frozen[0].weight.grad is None
+    taught = copy.deepcopy(frozen).requires_grad_(True)
+    taught(rows.detach()).sum().backward()
+    torch.testing.assert_close(taught[0].weight.grad, rows.detach().sum(0).expand(6, -1))
+    torch.testing.assert_close(taught[0].bias.grad, torch.full((6,), 5.0))
 
 
 @pytest.mark.usefixtures("library")

@@ -25,7 +25,7 @@ _TYPES = (torch.float32, torch.bfloat16)
 
 
 def product(rows: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`rows @ weights.T + bias` without gradients.
+    """`rows @ weights.T + bias`; without gradients.
 
     Args:
         rows: (..., K) floating point.
@@ -82,17 +82,44 @@ def perceive(tokens: Tensor, first: nn.Linear, second: nn.Linear) -> Tensor:
     return result.view_as(tokens)
 
 
+class _Product(torch.autograd.Function):
+    """`product` with gradients, which are two more products."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
+        """(..., K), (N, K) and (N,) to (..., N)."""
+        # Of weights that stay, the rows need not be kept.
+        learns, passes = ctx.needs_input_grad[1], ctx.needs_input_grad[0]
+        ctx.save_for_backward(rows if learns else None, weights if passes else None)
+        return product(rows, weights, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Of rows, weights and bias, as far as they learn."""
+        rows, weights = ctx.saved_tensors
+        arrived = gradients[0]
+        flat = arrived.reshape(-1, arrived.shape[-1])
+        of_rows = None if weights is None else product(arrived, weights.t())
+        of_weights = None if rows is None else product(flat.t(), rows.flatten(0, -2).t())
+        of_bias = flat.sum(0) if ctx.needs_input_grad[2] else None
+        return of_rows, of_weights, of_bias
+
+
 class QuickLinear(nn.Linear):
-    """torch's linear layer, by `product` where no gradients are asked for: same parameters.
+    """torch's linear layer, by `product` on the CPU: same parameters.
 
     Without gradients its weights may be of another type than the tokens: it computes in theirs.
     """
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs), of the tokens' type."""
+        if torch.is_grad_enabled():
+            if torch.is_autocast_enabled("cpu") or _fast(tokens, self.weight) is None:
+                return super().forward(tokens)
+            learned: Tensor = _Product.apply(tokens, self.weight, self.bias)  # type: ignore[no-untyped-call]
+            return learned
         # Other devices have their own, which also follows torch's autocast.
-        own = tokens.device.type != "cpu" and tokens.dtype == self.weight.dtype
-        if own or torch.is_grad_enabled():
+        if tokens.device.type != "cpu" and tokens.dtype == self.weight.dtype:
             return super().forward(tokens)
         return product(tokens.to(self.weight.dtype), self.weight, self.bias).to(tokens.dtype)
 

@@ -25,7 +25,7 @@ _PASSING: Final = 0.35
 _MIXED: Final = 0.65
 _DECODING: Final = 1.3
 # Bytes of an image that blocks may keep rather than compute again.
-_LITTLE: Final = 16 << 20
+_LITTLE: Final = 64 << 20
 _LOCATING: Final = 9
 _LOCATOR_WIDTH: Final = 64
 _CACHE_BYTES: Final = 1 << 30
