@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from MedSAGaSlicerLib.engine.embedding_cache import EmbeddingCache
 from MedSAGaSlicerLib.engine.embedding_key import slice_key
-from MedSAGaSlicerLib.engine.examples import ExampleSet
+from MedSAGaSlicerLib.engine.examples import Example, ExampleSet
 from MedSAGaSlicerLib.engine.look import LOOK_SIDE, look_of
 from MedSAGaSlicerLib.engine.metrics import dice
 from MedSAGaSlicerLib.engine.teaching.adapters import load_adapter
@@ -25,9 +25,11 @@ from MedSAGaSlicerLib.errors import CheckpointError, InputError
 CPU = torch.device("cpu")
 
 
-def lesson_on(examples: ExampleSet, steps: int, updates: int = 1) -> FinderLesson:
+def lesson_on(
+    examples: ExampleSet, steps: int, updates: int = 1, aside: tuple[Example, ...] = ()
+) -> FinderLesson:
     config = TeachingConfig(steps=steps, finder_updates=updates)
-    return FinderLesson(examples.examples, examples.segments, config, CPU)
+    return FinderLesson(examples.examples, aside, examples.segments, config, CPU)
 
 
 def finder_of(lesson: FinderLesson) -> Finder:
@@ -96,15 +98,35 @@ class TestLearning:
         assert same(*states)
 
     def test_it_goes_on_bit_for_bit(self) -> None:
-        whole, first, second = (lesson_on(discs(4), 4) for _ in range(3))
-        for step in range(4):
-            whole.step(step)
-        for step in range(2):
-            first.step(step)
-        second.load_state({name: tensor.clone() for name, tensor in first.state().items()})
-        for step in range(2, 4):
-            second.step(step)
-        assert same(whole.state(), second.state())
+        last = example(9), example(10)
+        for stopped in (2, 4):
+            whole, first, second = (lesson_on(discs(4), 5, aside=last) for _ in range(3))
+            for step in range(5):
+                whole.step(step)
+            for step in range(stopped):
+                first.step(step)
+            second.load_state({name: tensor.clone() for name, tensor in first.state().items()})
+            for step in range(stopped, 5):
+                second.step(step)
+            assert same(whole.state(), second.state())
+
+    def test_what_is_kept_aside_is_learned_last_and_not_by_the_copy_that_is_measured(self) -> None:
+        def finders(aside: tuple[Example, ...]) -> tuple[Finder, Finder]:
+            lesson = lesson_on(discs(4), 8, aside=aside)
+            for step in range(8):
+                lesson.step(step)
+            before = lesson.finder_before()
+            assert before is not None
+            return finder_of(lesson), before
+
+        (one, measured_one), (other, measured_other) = (
+            finders((example(9),)),
+            finders((example(10),)),
+        )
+        assert same(measured_one.state_dict(), measured_other.state_dict())
+        assert not same(one.state_dict(), other.state_dict())
+        assert not same(one.state_dict(), measured_one.state_dict())
+        assert same(*(finder.state_dict() for finder in finders(())))
 
     def test_the_global_source_of_random_numbers_stays_as_it_was(self) -> None:
         torch.manual_seed(5)

@@ -77,7 +77,9 @@ def test_a_lesson_learns(tmp_path: Path) -> None:
     assert report["unprompted"] > 0.5
 
 
-def test_what_is_kept_aside_is_measured_twice_and_teaches_nothing(tmp_path: Path) -> None:
+def test_what_is_kept_aside_is_measured_twice_and_teaches_the_finder_alone(
+    tmp_path: Path,
+) -> None:
     examples = discs(10, 2)
     places = {place[2] for place in choose_held_out(examples)}
     changed = ExampleSet(
@@ -92,7 +94,12 @@ def test_what_is_kept_aside_is_measured_twice_and_teaches_nothing(tmp_path: Path
         events = teach(tmp_path / name, given)
         moments.append([event.moment for event in events if isinstance(event, Validated)])
     assert moments == [["before", "after"]] * 2
-    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    for of_finder in (False, True):
+        one, other = (
+            {n: t for n, t in weights(tmp_path / f).items() if n.startswith("finder.") == of_finder}
+            for f in ("a", "b")
+        )
+        assert same(one, other) is not of_finder
 
 
 def test_the_same_seed_teaches_the_same_and_another_something_else(tmp_path: Path) -> None:

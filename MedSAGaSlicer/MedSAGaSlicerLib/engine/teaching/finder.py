@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WIDTHS: Final = (16, 32, 64, 96, 128)
-_GROUP: Final = 8
 _FOLD: Final = 2
 _FIRST_LOGIT: Final = -2.0
+_ZOOMS: Final = (1.0, 0.85, 1.15)
+"""Parts of a look's width that are looked at; measured: mirrored or more of them bring no more."""
 
 
 class Finder(nn.Module):
@@ -79,12 +80,19 @@ class Finder(nn.Module):
         return functional.pixel_shuffle(self.last(values), _FOLD)
 
     def logits_of(self, look: NDArray[np.uint8]) -> Tensor:
-        """Logits (segments, rows, columns) in the grid of a look, without gradients."""
+        """Logits (segments, rows, columns) in the grid of a look, without gradients.
+
+        The mean of several views, from nearer and from farther; where one does not reach, of the
+        others.
+        """
         rows, columns = look.shape
-        device = self.last.weight.device
+        image = square(look)[None].to(self.last.weight.device).expand(len(_ZOOMS), -1, -1, -1)
         with torch.inference_mode():
-            logits: Tensor = self(square(look)[None].to(device))
-        return logits[0, :, :rows, :columns]
+            logits = self(_zoomed(image, _ZOOMS))
+            back = [1 / zoom for zoom in _ZOOMS]
+            seen = _zoomed(torch.ones_like(logits), back)
+            mean: Tensor = _zoomed(logits, back).sum(0) / seen.sum(0)
+        return mean[:, :rows, :columns]
 
 
 def square(look: NDArray[np.uint8]) -> Tensor:
@@ -93,6 +101,16 @@ def square(look: NDArray[np.uint8]) -> Tensor:
     image = torch.zeros(1, LOOK_SIDE, LOOK_SIDE)
     image[0, :rows, :columns] = torch.from_numpy(np.array(look, np.float32)) / 255
     return image
+
+
+def _zoomed(images: Tensor, parts: Sequence[float]) -> Tensor:
+    """Of each of (n, C, S, S) a part of the width around the centre, or more with black around."""
+    scale = torch.tensor(parts, device=images.device)
+    turn = torch.diag_embed(torch.stack([scale, scale], 1))
+    grid = functional.affine_grid(
+        functional.pad(turn, (0, 1)), list(images.shape), align_corners=False
+    )
+    return functional.grid_sample(images, grid, align_corners=False)
 
 
 def on_grid(logits: Tensor, extent: Sequence[int], side: int) -> Tensor:
@@ -123,14 +141,18 @@ def expected_iou(logits: Tensor) -> float:
 
 
 class _Block(nn.Module):
-    """Two convolutions and a way past them (He et al. 2016): it learns in fewer updates."""
+    """Two convolutions and a way past them (He et al. 2016): it learns in fewer updates.
+
+    Each channel is normalised by itself (Ulyanov et al. 2016): with groups of eight, slices of
+    another scanner were found worse (spinal cord .66 against .83, breast lesions .56 against .58).
+    """
 
     def __init__(self, before: int, after: int, stride: int = 1) -> None:
         super().__init__()
         self.first = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
         self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
         self.past = nn.Conv2d(before, after, 1, stride, bias=False)
-        self.norms = nn.ModuleList(nn.GroupNorm(after // _GROUP, after) for _ in range(2))
+        self.norms = nn.ModuleList(nn.GroupNorm(after, after) for _ in range(2))
 
     def forward(self, values: Tensor) -> Tensor:
         inner = functional.relu(self.norms[0](self.first(values)))

@@ -27,6 +27,8 @@ _DECAY: Final = 1e-2
 _WARM_UP: Final = 0.15
 _KEPT: Final = 0.98
 _LONGEST_GRADIENT: Final = 1.0
+_APART: Final = 0.75
+"""Part of the updates after which it learns from the slices kept aside as well."""
 
 _TURN: Final = 0.35
 _ZOOM: Final = 0.3
@@ -40,26 +42,45 @@ _NOISE: Final = 0.08
 
 
 class FinderLesson:
-    """A finder under way; what it knows in the end is a moving mean of its weights."""
+    """A finder under way; what it knows in the end is a moving mean of its weights.
+
+    With few slices each of them counts, so in the end it learns from those kept aside too; a copy
+    from before says how well it finds.
+    """
 
     def __init__(
         self,
         examples: Sequence[Example],
+        aside: Sequence[Example],
         segments: Sequence[str],
         config: TeachingConfig,
         device: torch.device,
     ) -> None:
-        """Take the looks of the examples and their masks, as far as they were confirmed."""
+        """Take the looks of the examples and their masks, as far as they were confirmed.
+
+        Args:
+            examples: to learn from.
+            aside: to be learned from last.
+            segments: all that there are in the lesson.
+            config: of the lesson.
+            device: where to learn.
+        """
         self._seed = config.seed
         self._each = config.finder_updates
         self._total = config.steps * config.finder_updates
         self._device = device
-        self._pictures = torch.stack([_picture(example, segments) for example in examples])
-        known = [[float(name in example.masks) for name in segments] for example in examples]
+        self._first = len(examples)
+        both = [*examples, *aside]
+        self._apart = int(_APART * self._total) if aside else self._total
+        self._pictures = torch.stack([_picture(example, segments) for example in both])
+        known = [[float(name in example.masks) for name in segments] for example in both]
         self._known = torch.tensor(known)
         self._learning = Finder.fresh(len(segments), config.seed).to(device)
         self._mean = copy.deepcopy(self._learning).requires_grad_(False)
-        self._optimizer = torch.optim.AdamW(self._learning.parameters(), _RATE, weight_decay=_DECAY)
+        self._before: Finder | None = None
+        self._optimizer = torch.optim.AdamW(
+            self._learning.parameters(), _RATE, weight_decay=_DECAY, fused=device.type == "cpu"
+        )
 
     def step(self, step: int) -> None:
         """The updates beside a step of the lesson; they depend on nothing but their numbers."""
@@ -70,12 +91,18 @@ class FinderLesson:
         """A copy of what it has learned so far; None if no updates are wanted."""
         return copy.deepcopy(self._mean).eval() if self._each else None
 
+    def finder_before(self) -> Finder | None:
+        """As `finder`, but a copy that has not learned from the slices kept aside."""
+        return self.finder() if self._before is None else copy.deepcopy(self._before).eval()
+
     def state(self) -> dict[str, Tensor]:
         """All that is needed to go on later: tensors by names that begin with `FINDER`."""
         if not self._each:
             return {}
         found = {f"learning.{name}": tensor for name, tensor in self._learning.state_dict().items()}
         found |= {f"mean.{name}": tensor for name, tensor in self._mean.state_dict().items()}
+        if self._before is not None:
+            found |= {f"before.{name}": kept for name, kept in self._before.state_dict().items()}
         for name, parameter in self._learning.named_parameters():
             for key, value in self._optimizer.state.get(parameter, {}).items():
                 found[f"{key}.{name}"] = torch.as_tensor(value)
@@ -92,6 +119,9 @@ class FinderLesson:
                 parts.setdefault(kind, {})[name] = tensor
         self._learning.load_state_dict(parts.pop("learning"))
         self._mean.load_state_dict(parts.pop("mean"))
+        self._before = copy.deepcopy(self._mean) if "before" in parts else None
+        if self._before is not None:
+            self._before.load_state_dict(parts.pop("before"))
         for name, parameter in self._learning.named_parameters():
             for key, tensors in parts.items():
                 # Counters stay on the CPU, where AdamW keeps them.
@@ -100,6 +130,8 @@ class FinderLesson:
                 self._optimizer.state[parameter][key] = kept
 
     def _update(self, number: int) -> None:
+        if number == self._apart:
+            self._before = copy.deepcopy(self._mean)
         seed = np.random.SeedSequence([self._seed, _STREAM, number]).generate_state(1)[0]
         source = torch.Generator().manual_seed(int(seed))
         chosen = self._drawn(number)
@@ -123,11 +155,14 @@ class FinderLesson:
 
     def _drawn(self, number: int) -> list[int]:
         """Every example comes equally often, in a new order each time."""
+        with_aside = number >= self._apart
+        count = len(self._pictures) if with_aside else self._first
+        start = (number - self._apart if with_aside else number) * BATCH
         chosen = []
-        for place in range(number * BATCH, (number + 1) * BATCH):
-            epoch, at = divmod(place, len(self._pictures))
-            order = np.random.default_rng([self._seed, _STREAM, 0, epoch])
-            chosen.append(int(order.permutation(len(self._pictures))[at]))
+        for place in range(start, start + BATCH):
+            epoch, at = divmod(place, count)
+            order = np.random.default_rng([self._seed, _STREAM, int(with_aside), epoch])
+            chosen.append(int(order.permutation(count)[at]))
         return chosen
 
 

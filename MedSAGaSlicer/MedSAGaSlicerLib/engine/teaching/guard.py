@@ -1,7 +1,8 @@
 """The guard: slices kept aside say whether a lesson made the model better.
 
-They are measured exactly twice, before and after, with the same prompts; nothing else of a lesson
-ever looks at them.
+They are measured exactly twice, before and after, with the same prompts; nothing that is measured
+ever looks at them. Only the finder that an adapter gets has learned from them too, after a copy of
+it was taken to be measured.
 """
 
 from __future__ import annotations

@@ -137,10 +137,12 @@ class _Run:
         self._work = work
         self._stop = stop
         self._taught = [e for e in examples.examples if e.place not in self.held_out]
-        self._aside = Aside([e for e in examples.examples if e.place in self.held_out], base, cache)
+        kept_aside = [e for e in examples.examples if e.place in self.held_out]
+        self._aside = Aside(kept_aside, base, cache)
         parts = 1 + max(parts_of(self._taught))
         self._method = make_method(self.config, base, examples.segments, cache, parts)
-        self._finder = FinderLesson(self._taught, examples.segments, self.config, base.device)
+        about = examples.segments, self.config, base.device
+        self._finder = FinderLesson(self._taught, kept_aside, *about)
         drawn = self.config.views, self.config.batch, self.config.seed, self.config.depth
         self._lesson = Lesson(self._taught, *drawn)
         self._name = lesson_name(self.config, examples, self.held_out, self.fingerprint)
@@ -170,15 +172,15 @@ class _Run:
             self.progress.before = self._measured(self.base)
             yield self._validated("before", self.progress.before)
         yield from self._steps()
-        finder = self._finder.finder()
-        taught = taught_predictor(self._method, self.base, self.examples.segments, finder)
+        before = self._finder.finder_before()
+        taught = taught_predictor(self._method, self.base, self.examples.segments, before)
         after = None
         if self.held_out:
             after = self._measured(taught)
             yield self._validated("after", after)
         self.progress.seconds = time.perf_counter() - self._begun
         about = title, base_name, self.config, self.examples, self.held_out
-        brought = self.progress, after, self._method, finder, self.fingerprint
+        brought = self.progress, after, self._method, self._finder.finder(), self.fingerprint
         report = write_results(output, Results(*about, *brought))
         forget_state(self._work)
         yield Finished(output, report["accepted"], report)
