@@ -16,15 +16,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from MedSAGaSlicerLib.engine.look import LOOK_SIDE
+from MedSAGaSlicerLib.engine.metrics import dice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from MedSAGaSlicerLib.engine.prompts import Prompts
 
 _WIDTHS: Final = (16, 32, 64, 96, 128)
 _FOLD: Final = 2
 _FIRST_LOGIT: Final = -2.0
 _ZOOMS: Final = (1.0, 0.85, 1.15)
 """Parts of a look's width that are looked at; measured: mirrored or more of them bring no more."""
+_SAME_BY_CLICKS: Final = 0.5
+_SAME_BY_BOX: Final = 0.7
 
 
 class Finder(nn.Module):
@@ -138,6 +143,33 @@ def expected_iou(logits: Tensor) -> float:
     union = float(inside.sum()) + float(chances[~inside].sum())
     # An empty mask is as good as sure that there is nothing.
     return (right + 1.0) / (union + 1.0)
+
+
+def mean_the_same(prompts: Prompts, answer: NDArray[np.bool_], found: NDArray[np.bool_]) -> bool:
+    """Whether an answer to prompts and what was found without are the same structure.
+
+    Every click has to be right about what was found, and the masks have to overlap, inside the box
+    if there is one: the answer to a box is good by itself and gives way to its like alone.
+
+    Args:
+        prompts: in the slice's coordinates.
+        answer: mask (rows, columns) of the slice.
+        found: of the same.
+    """
+    for (column, row), positive in zip(prompts.points, prompts.positive, strict=True):
+        if bool(found[_place(row, found.shape[0]), _place(column, found.shape[1])]) != positive:
+            return False
+    if prompts.box is None:
+        return dice(answer, found) > _SAME_BY_CLICKS
+    inside = np.zeros_like(found)
+    left, top, right, bottom = prompts.box
+    inside[round(top) : round(bottom) + 1, round(left) : round(right) + 1] = True
+    return dice(answer, found & inside) > _SAME_BY_BOX
+
+
+def _place(coordinate: float, length: int) -> int:
+    """The voxel at a coordinate, which may lie on the slice's very edge."""
+    return min(max(round(coordinate), 0), length - 1)
 
 
 class _Block(nn.Module):

@@ -11,9 +11,9 @@ import torch
 
 from MedSAGaSlicerLib.engine.finishing.evidence import STEPS, SUREST, Finding, weigh
 from MedSAGaSlicerLib.engine.predictor import Logits, Prediction, Predictor
-from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_ambiguous
+from MedSAGaSlicerLib.engine.prompts import Box, MaskPrompt, Prompts, is_ambiguous
 from MedSAGaSlicerLib.engine.teaching.depth_branch import encoder_depth
-from MedSAGaSlicerLib.engine.teaching.finder import expected_iou, on_grid
+from MedSAGaSlicerLib.engine.teaching.finder import expected_iou, mean_the_same, on_grid
 from MedSAGaSlicerLib.engine.teaching.learned_prompt import STRONGEST
 from MedSAGaSlicerLib.errors import InputError
 
@@ -105,6 +105,8 @@ class TaughtPredictor(Predictor):
     ) -> Prediction:
         """As `Predictor.predict`, knowing which segment is meant.
 
+        Where the finder finds by itself what first prompts mean, the answer is the mean of both.
+
         Args:
             embedding: from this predictor, or from its base if they share the encoder.
             prompts: in the slice's coordinates (column, row).
@@ -120,7 +122,29 @@ class TaughtPredictor(Predictor):
             raise InputError(msg)
         number = self._number(segment)
         ambiguous = is_ambiguous(prompts, previous_logits)
-        return self._answer(embedding, prompts, previous_logits, ambiguous, self._tokens(number))
+        tokens = self._tokens(number)
+        answer = self._answer(embedding, prompts, previous_logits, ambiguous, tokens)
+        # Once there was an answer, clicks correct it.
+        if self._finder is None or embedding.look is None or previous_logits is not None:
+            return answer
+        (found,) = self._found(self._finder, embedding, [number])
+        if not mean_the_same(prompts, answer.mask, found.mask):
+            return answer
+        mean = self._mean(embedding, (answer, found)).logits
+        if prompts.box is not None:
+            mean = np.where(self._within(prompts.box, embedding.size), mean, answer.logits)
+        return self._answered(embedding, torch.from_numpy(mean), answer.score)
+
+    def _within(self, box: Box, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Which cells of the decoder's grid (h, w) lie in a slice's box."""
+        edges = np.array(box, np.float64) + np.array((-0.5, -0.5, 0.5, 0.5))
+        corners = self._rules.box(edges, self._rules.frame(size)).numpy()
+        side = self.model.logits_size
+        left, top, right, bottom = corners * (side / self.input_size)
+        cells = np.arange(side) + 0.5
+        rows, columns = (top < cells) & (cells < bottom), (left < cells) & (cells < right)
+        inside: NDArray[np.bool_] = rows[:, None] & columns
+        return inside
 
     def for_segment(self, name: str) -> TaughtSegment | Predictor:
         """The model for a segment of that name: as taught, or the base if it was not taught it."""
