@@ -1,12 +1,16 @@
 """Encoding in reduced precision: how much faster than the official code, and what it costs in Dice.
 
 ViT-B at 1024 pixels by turns in one process: segment-anything's own modules, ours exact, ours in
-bfloat16; random weights from one seed. With `--data` (as of accuracy_starter.py) also the starter's
-Dice on sets that it never learned from, exact and reduced on the same slices and prompts.
+bfloat16, ours with linear layers in 8 bits; random weights from one seed. With `--data` (as of
+accuracy_starter.py) also the starter's Dice on sets that it never learned from, exact and reduced
+on the same slices and prompts. 8 bits are not in the product: this script shows what they would
+bring, with torch's dynamic quantization (weights by channel, tokens by the largest of a call).
 """
 
 import argparse
 import copy
+import warnings
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,8 @@ from accuracy_starter import HEADLINE, Set
 from bench_encode import SIDE, Official
 from clocks import by_turns, wall
 from report import report
+from torch import Tensor, nn
+from torch.ao.quantization import quantize_dynamic
 
 from MedSAGaSlicerLib.engine.cases import LabelChoice, find_cases
 from MedSAGaSlicerLib.engine.evaluation import evaluate
@@ -23,6 +29,36 @@ from MedSAGaSlicerLib.engine.precision import choose_precision
 from MedSAGaSlicerLib.engine.predictor import Predictor, load_predictor
 
 REDUCED = "bfloat16"
+EIGHT = "int8"
+EIGHT_BY = "onednn"
+
+
+class EightBits(nn.Module):
+    """A linear layer whose products are of 8 bits; asked for its weights' type it is float32."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        plain = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
+        plain.load_state_dict(layer.state_dict())
+        (self.layer,) = quantize_dynamic(nn.Sequential(plain), {nn.Linear}, torch.qint8)
+        self.weight = torch.empty(0)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(..., inputs) to (..., outputs)."""
+        return self.layer(tokens)
+
+
+class EightBitPredictor(Predictor):
+    """Encodes with `EightBits` for all linear layers."""
+
+    @cached_property
+    def _encoder(self) -> nn.Module:
+        encoder = copy.deepcopy(self.model.image_encoder)
+        for module in list(encoder.modules()):
+            for name, layer in module.named_children():
+                if isinstance(layer, nn.Linear):
+                    setattr(module, name, EightBits(layer))
+        return encoder
 
 
 def main() -> None:
@@ -34,11 +70,17 @@ def main() -> None:
     parser.add_argument("--most-cases", type=int, default=4, help="per set, evenly spread")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if EIGHT_BY in torch.backends.quantized.supported_engines:
+        torch.backends.quantized.engine = EIGHT_BY
+    # Its successor is a package of its own; for a comparison torch's part is enough.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch.ao")
     if options.rounds:
         speed(options)
     if options.data:
-        differences = [value for chosen in HEADLINE for value in cost(chosen, options)]
-        report("starter Dice lost to bfloat16, largest", [max(map(abs, differences))], "Dice")
+        found = [cost(chosen, options) for chosen in HEADLINE]
+        for name in (REDUCED, EIGHT):
+            lost = [abs(value) for one in found for value in one[name]]
+            report(f"starter Dice lost to {name}, largest", [max(lost)], "Dice")
 
 
 def speed(options: argparse.Namespace) -> None:
@@ -51,7 +93,7 @@ def speed(options: argparse.Namespace) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     official = Official(copy.deepcopy(model), "cpu")
     exact = Predictor(model)
-    reduced = Predictor(model, precision=REDUCED)
+    reduced, eight = Predictor(model, precision=REDUCED), EightBitPredictor(model)
     times = by_turns(
         options.rounds,
         1,
@@ -59,10 +101,11 @@ def speed(options: argparse.Namespace) -> None:
         lambda: official.encode(pixels),
         lambda: exact.encode(pixels),
         lambda: reduced.encode(pixels),
+        lambda: eight.encode(pixels),
     )
     right = official.embedding()
-    ways = (("float32", exact, times[1]), (REDUCED, reduced, times[2]))
-    for name, predictor, values in ways:
+    ways = (("float32", exact), (REDUCED, reduced), (EIGHT, eight))
+    for (name, predictor), values in zip(ways, times[1:], strict=True):
         apart = np.linalg.norm(predictor.encode(pixels).features - right) / np.linalg.norm(right)
         report(
             f"{options.family} encode, {name}",
@@ -79,33 +122,34 @@ def speed(options: argparse.Namespace) -> None:
         )
 
 
-def cost(chosen: Set, options: argparse.Namespace) -> list[float]:
-    """Print a set's Dice in both precisions; how much is lost with a box and with three clicks."""
+def cost(chosen: Set, options: argparse.Namespace) -> dict[str, list[float]]:
+    """Print a set's Dice in each precision; how much is lost with a box and with three clicks."""
     folder = options.data / chosen.folder
     cases = find_cases(folder / "images", folder / "labels")
     if len(cases) > options.most_cases:
         places = np.linspace(0, len(cases) - 1, options.most_cases).round().astype(int)
         cases = tuple(cases[place] for place in places)
-    predictors = [
-        load_predictor("starter", "cpu", options.threads, precision=precision)
-        for precision in ("float32", REDUCED)
-    ]
-    lost = []
+    plain = load_predictor("starter", "cpu", options.threads)
+    reduced = {
+        REDUCED: load_predictor("starter", "cpu", options.threads, precision=REDUCED),
+        EIGHT: EightBitPredictor(plain.model),
+    }
+    lost: dict[str, list[float]] = {name: [] for name in reduced}
     for prompts in ("box", "clicks"):
-        exact, reduced = (
-            evaluate(cases, LabelChoice.parse(chosen.label), predictor, prompts)["mean_dice"]
-            for predictor in predictors
-        )
-        lost.append(exact - reduced)
-        report(
-            f"starter Dice in {REDUCED}, {'a box' if prompts == 'box' else 'three clicks'}, "
-            f"{chosen.folder}",
-            [reduced],
-            "Dice",
-            reference=exact,
-            reference_is="the same in float32",
-            cases=len(cases),
-        )
+        label = LabelChoice.parse(chosen.label)
+        exact = evaluate(cases, label, plain, prompts)["mean_dice"]
+        for name, predictor in reduced.items():
+            found = evaluate(cases, label, predictor, prompts)["mean_dice"]
+            lost[name].append(exact - found)
+            report(
+                f"starter Dice in {name}, {'a box' if prompts == 'box' else 'three clicks'}, "
+                f"{chosen.folder}",
+                [found],
+                "Dice",
+                reference=exact,
+                reference_is="the same in float32",
+                cases=len(cases),
+            )
     return lost
 
 
