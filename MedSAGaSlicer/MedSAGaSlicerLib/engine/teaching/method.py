@@ -84,6 +84,7 @@ class Method(ABC):
         self.config = config
         self.model = self._copied(base.model)
         self.learned: LearnedPrompt | None = None
+        self._trained: dict[str, nn.Parameter] = {}
         if config.prompt_tokens:
             neutral = base.model.get_parameter("prompt_encoder.not_a_point_embed.weight")
             self.learned = LearnedPrompt.fresh(
@@ -154,11 +155,13 @@ class Method(ABC):
             parameter.grad = None
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """Everything that is trained, by name."""
-        found = {n: p for n, p in self.model.named_parameters() if self._learns(n)}
-        if self.learned is not None:
-            found.update({LEARNED + n: p for n, p in self.learned.named_parameters()})
-        return found
+        """Everything that is trained, by name; it stays the same throughout a lesson."""
+        if not self._trained:
+            found = {n: p for n, p in self.model.named_parameters() if self._learns(n)}
+            if self.learned is not None:
+                found.update({LEARNED + n: p for n, p in self.learned.named_parameters()})
+            self._trained = found
+        return self._trained
 
     def update(self, rate: float) -> bool:
         """One optimiser step from the gradients gathered, at `rate` times the peak rate.
@@ -217,19 +220,18 @@ class Method(ABC):
 
     def _optimizer(self) -> torch.optim.Optimizer:
         """For what is to be trained by AdamW; each group has its "peak" rate."""
-        groups = []
+        alike: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in self._standard().items():
             rate = self.config.learning_rate * self._rate(name)
             decay = _NEW_DECAY if name.startswith(LEARNED) else self.config.weight_decay
-            groups.append(
-                {
-                    "params": [parameter],
-                    "weight_decay": decay if parameter.ndim > 1 else 0.0,
-                    "lr": rate,
-                    "peak": rate,
-                }
-            )
-        return torch.optim.AdamW(groups)
+            kind = rate, decay if parameter.ndim > 1 else 0.0
+            alike.setdefault(kind, []).append(parameter)
+        groups = [
+            {"params": parameters, "weight_decay": decay, "lr": rate, "peak": rate}
+            for (rate, decay), parameters in alike.items()
+        ]
+        # On the CPU one pass over each group; elsewhere torch's own choice.
+        return torch.optim.AdamW(groups, fused=self.base.device.type == "cpu" or None)
 
     def _rate(self, name: str) -> float:
         """A parameter's peak rate relative to the config's."""
