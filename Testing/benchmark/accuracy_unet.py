@@ -4,9 +4,9 @@
 the files measured on are those of accuracy_teach.py, whose lines stand beside. The network is
 MONAI's residual U-Net (1.6 million weights) on slices of 128 pixels; it learns from rotated,
 scaled, shifted, bent, mirrored slices with other grey values, by Dice and cross-entropy, with a
-moving mean of its weights. 400 steps take about the processor time of a lesson, 1000 two to three
-times that: it is measured with both. Finishing is the product's for both: smoothing across slices
-and cleaning up.
+moving mean of its weights. 400 steps take a little more than half of the processor time of a
+lesson, 1000 one and a half times as much: it is measured with both. Finishing is the product's for
+both: smoothing across slices and cleaning up.
 
 Each lesson is a line of `--results`, written as soon as it is measured; what is there is not
 measured again (`--minutes` ends the run before a lesson that would begin later).
