@@ -23,6 +23,7 @@ from MedSAGaSlicerLib.engine.embedding_key import slice_key
 from MedSAGaSlicerLib.engine.examples import Example, ExampleSet
 from MedSAGaSlicerLib.engine.families import build
 from MedSAGaSlicerLib.engine.intensity import Normalisation
+from MedSAGaSlicerLib.engine.look import look_of
 from MedSAGaSlicerLib.engine.predictor import Predictor
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.events import Progress
@@ -144,8 +145,9 @@ def fill(cache: EmbeddingCache, taught: ExampleSet, base: Predictor, views: int)
     for example in taught.examples:
         for number in range(views):
             features = rng.normal(0, 0.3, (256, 64, 64)).astype(np.float16)
-            key = slice_key(make_view(example, number).pixels)
-            cache.keep(key, Embedding(features, example.size, base.encoder_key))
+            pixels = make_view(example, number).pixels
+            look = look_of(pixels)
+            cache.keep(slice_key(pixels), Embedding(features, example.size, base.encoder_key, look))
 
 
 def peak() -> int:

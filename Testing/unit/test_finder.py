@@ -236,6 +236,13 @@ def test_a_taught_encoder_has_one_beside_it(tmp_path: Path, method: str) -> None
     assert found.evidence.shape == (1, 40, 48)
 
 
+def test_embeddings_from_before_there_were_looks_do_not_stop_a_lesson(tmp_path: Path) -> None:
+    base, cache = tiny_predictor(), EmbeddingCache(None)
+    for one in discs(10, 2).examples:
+        cache.keep(one.key, replace(base.encode(one.pixels), look=None))
+    finished(teach(tmp_path / "taught", base=base, cache=cache))
+
+
 def test_without_updates_there_is_no_finder(tmp_path: Path) -> None:
     teach(tmp_path / "taught", config=replace(QUICK, finder_updates=0))
     names = load_file(tmp_path / "taught" / "weights.safetensors")

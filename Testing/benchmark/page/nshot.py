@@ -58,8 +58,9 @@ def steps_table(lines: list[Line], kind: str) -> str:
         if not own:
             found.append([structure, "", *[MISSING] * len(methods)])
             continue
-        before = [line[f"{kind} before"] for line in own if f"{kind} before" in line]
-        base = f"{mean(before):.3f}" if before else "none"
+        # Once for each seed, however many lessons it has.
+        before = {line["seed"]: line[f"{kind} before"] for line in own if f"{kind} before" in line}
+        base = f"{mean(list(before.values())):.3f}" if before else "none"
         found.append([structure, "0", *[base] * len(methods)])
         for shots in SHOTS:
             found.append(["", str(shots), *(cell(own, one, shots, kind) for one in methods)])

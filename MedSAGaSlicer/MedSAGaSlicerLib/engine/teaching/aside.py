@@ -43,7 +43,8 @@ class Aside:
         shown = example.shown(model.depth)
         key = example.key if model.depth == 1 else slice_key(shown)
         found = self._cache.get(key, model.encoder_key)
-        if found is None:
+        # One that was kept before embeddings had looks is no use to a finder.
+        if found is None or found.look is None:
             found = self._cache.keep(key, model.encode(shown))
             # An encoder that was taught may be thrown away in a moment.
             if model.encoder_key == self._base.encoder_key:
