@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from page import memory, nshot, teaching, volumes
 from page.markdown import Line, mean, reference_of
+from page.speed import LIKE_FOR_LIKE
 
 # Okabe and Ito's colours, which people with any kind of colour blindness can tell apart.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
@@ -49,8 +50,9 @@ def draw_all(folder: Path) -> None:
 
 
 def speed() -> Figure:
-    """How many times as fast or as small as its reference each figure of the CPU set is."""
-    found = [pair for path in sorted((RESULTS / "cpu").glob("*.jsonl")) for pair in ratios(path)]
+    """How many times as fast or as small each figure of the CPU set is as another's, alike."""
+    files = [RESULTS / "cpu" / f"{name}.jsonl" for name in LIKE_FOR_LIKE]
+    found = [pair for path in files for pair in ratios(path)]
     found.sort(key=lambda pair: pair[1])
     figure, axes = plt.subplots(figsize=(9.5, 0.9 + 0.3 * max(1, len(found))), layout="constrained")
     for place, (_, ratio) in enumerate(found):

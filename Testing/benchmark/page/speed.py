@@ -34,6 +34,8 @@ TITLES = {
     "panel": "The panel",
     "big_volume": "A volume of 546 x 820 x 820 voxels",
 }
+LIKE_FOR_LIKE = ("encode", "encode-mobile_sam", "precision", "starter", "galore", "propagate")
+"""Where what stands beside does the same work, so that a ratio says something."""
 TELLING = ("axis", "way", "killed", "family")
 
 
@@ -52,22 +54,24 @@ def part(name: str, path: Path) -> str:
     usual = f"python Testing/benchmark/bench_{name.split('-')[0]}.py"
     commands = list(dict.fromkeys(line.get("command", usual) for line in lines))
     beside = any(reference_of(line) for line in lines)
+    alike = beside and name in LIKE_FOR_LIKE
     goals = any(goal_of(line) for line in lines)
-    header = ["", "measured", "spread", *["beside it", "ours is"] * beside, *["goal"] * goals]
-    rows = [row(line, beside=beside, goals=goals) for line in lines]
+    titles = {"beside it": beside, "ours is": alike, "goal": goals}
+    header = ["", "measured", "spread", *(title for title, shown in titles.items() if shown)]
+    rows = [row(line, beside=beside, alike=alike, goals=goals) for line in lines]
     told = [f"### {TITLES.get(name, name)}", command(*commands), table_of(header, rows)]
     return "\n\n".join([*told, f"{origin(lines)}."])
 
 
-def row(line: Line, *, beside: bool, goals: bool) -> list[str]:
+def row(line: Line, *, beside: bool, alike: bool, goals: bool) -> list[str]:
     """One figure."""
     cells = [label(line), f"**{amount(line['value'], line['unit'])}**", spread_of(line)]
     reference = reference_of(line)
-    if beside and reference:
-        told = f"{amount(reference[0], line['unit'])} ({reference[1]})"
-        cells += [told, compared(line, reference[0])]
-    elif beside:
-        cells += ["", ""]
+    if beside:
+        told = f"{amount(reference[0], line['unit'])} ({reference[1]})" if reference else ""
+        cells.append(told)
+    if alike:
+        cells.append(compared(line, reference[0]) if reference else "")
     return [*cells, goal_of(line)] if goals else cells
 
 
