@@ -14,6 +14,7 @@ file of their own.
 
 import argparse
 import itertools
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -34,6 +35,7 @@ from MedSAGaSlicerLib.engine.teaching.events import Finished
 from MedSAGaSlicerLib.engine.teaching.loop import train
 from MedSAGaSlicerLib.engine.teaching.shots import draw_examples
 from MedSAGaSlicerLib.engine.teaching.taught import TaughtSegment
+from MedSAGaSlicerLib.errors import InputError
 
 LESSON: Final = "methods, a lesson"
 STRUCTURES: Final = (
@@ -79,7 +81,12 @@ def measure_all(options: argparse.Namespace) -> None:
         missing = [one for one in options.methods if (*key, one, options.steps) not in known]
         if not missing or time.monotonic() > until:
             continue
-        comparison = Comparison(base, structure, shots, seed, options)
+        try:
+            comparison = Comparison(base, structure, shots, seed, options)
+        except InputError as error:
+            # Some sets have too few slices for the largest lessons.
+            print(f"# {structure.name}: {error}", file=sys.stderr)
+            continue
         for method in missing:
             if time.monotonic() < until:
                 line = comparison.lesson(method)
