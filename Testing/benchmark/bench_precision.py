@@ -73,7 +73,7 @@ def main() -> None:
     if EIGHT_BY in torch.backends.quantized.supported_engines:
         torch.backends.quantized.engine = EIGHT_BY
     # Its successor is a package of its own; for a comparison torch's part is enough.
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch.ao")
+    warnings.filterwarnings("ignore", message=r"torch\.(ao|quantize)")
     if options.rounds:
         speed(options)
     if options.data:

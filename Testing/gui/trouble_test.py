@@ -58,9 +58,9 @@ class WorkerTroubleTest(AnnotatingTestCase):
         (self.cues / "hold-decode").touch()
         self.click(40, 30, 6)
         self.wait_until((self.cues / "decoding").exists)
-        # Ticks come as often as that while something is to be answered, from the next one on.
-        self.wait_until(lambda: self.panel._timer.interval == 10)
         self.wait_until(lambda: self.annotator.encoding == (11, 11, 0.0))
+        # Ticks, of which there have been some by now, come as often while something is unanswered.
+        self.assertEqual(self.panel._timer.interval, 10)
         (self.cues / "go-decode").touch()
         self.logic.annotators._client._channel.wait(60.0)
         self.look()

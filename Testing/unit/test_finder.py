@@ -236,7 +236,7 @@ def test_a_taught_encoder_has_one_beside_it(tmp_path: Path, method: str) -> None
     assert found.evidence.shape == (1, 40, 48)
 
 
-def test_embeddings_from_before_there_were_looks_do_not_stop_a_lesson(tmp_path: Path) -> None:
+def test_embeddings_made_for_prompts_alone_do_not_stop_a_lesson(tmp_path: Path) -> None:
     base, cache = tiny_predictor(), EmbeddingCache(None)
     for one in discs(10, 2).examples:
         cache.keep(one.key, replace(base.encode(one.pixels), look=None))

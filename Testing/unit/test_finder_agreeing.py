@@ -108,7 +108,7 @@ class TestAnswers:
         second = model.predict(embedding, CLICK, first.logits)
         assert np.array_equal(second.mask, ONE)
 
-    def test_an_older_embedding_is_answered_without(
+    def test_an_embedding_without_a_look_is_answered_without(
         self, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         given = taught(OTHER, monkeypatch).predict(replace(embedding, look=None), CLICK)

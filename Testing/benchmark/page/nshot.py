@@ -58,13 +58,16 @@ def steps_table(lines: list[Line], kind: str) -> str:
         if not own:
             found.append([structure, "", *[MISSING] * len(methods)])
             continue
-        # Once for each seed, however many lessons it has.
-        before = {line["seed"]: line[f"{kind} before"] for line in own if f"{kind} before" in line}
-        base = f"{mean(list(before.values())):.3f}" if before else "none"
+        base = "none" if kind == "none" else f"{untaught(own, kind):.3f}"
         found.append([structure, "0", *[base] * len(methods)])
         for shots in SHOTS:
             found.append(["", str(shots), *(cell(own, one, shots, kind) for one in methods)])
     return table(["structure", "masks", *(f"`{method}`" for method in methods)], found)
+
+
+def untaught(lines: list[Line], kind: str) -> float:
+    """The base's Dice on a structure: each seed once, however many lessons it has."""
+    return mean(list({line["seed"]: line[f"{kind} before"] for line in lines}.values()))
 
 
 def cell(lines: list[Line], method: str, shots: int, kind: str) -> str:

@@ -197,7 +197,7 @@ def methods() -> Figure:
             axes.set_xticks([])
             axes.set_yticks([])
             continue
-        before = mean(list({line["seed"]: line["point before"] for line in own}.values()))
+        before = nshot.untaught(own, "point")
         axes.axhline(before, color="black", linewidth=1, linestyle="--")
         for order, (method, (colour, shape)) in enumerate(METHOD_STYLES.items()):
             draw_method(axes, own, method, (colour, shape), places, before, 0.07 * (order - 2.5))

@@ -43,7 +43,7 @@ class Aside:
         shown = example.shown(model.depth)
         key = example.key if model.depth == 1 else slice_key(shown)
         found = self._cache.get(key, model.encoder_key)
-        # One that was kept before embeddings had looks is no use to a finder.
+        # One that was made for prompts alone has no look, without which a finder sees nothing.
         if found is None or found.look is None:
             found = self._cache.keep(key, model.encode(shown))
             # An encoder that was taught may be thrown away in a moment.

@@ -95,7 +95,7 @@ class Finder(nn.Module):
         with torch.inference_mode():
             logits = self(_zoomed(image, _ZOOMS))
             back = [1 / zoom for zoom in _ZOOMS]
-            seen = _zoomed(torch.ones_like(logits), back)
+            seen = _zoomed(torch.ones_like(image), back)
             mean: Tensor = _zoomed(logits, back).sum(0) / seen.sum(0)
         return mean[:, :rows, :columns]
 

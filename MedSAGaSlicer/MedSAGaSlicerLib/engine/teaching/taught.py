@@ -193,7 +193,7 @@ class TaughtPredictor(Predictor):
         """What the finder finds, in the decoder's grid."""
         self._check(embedding)
         if embedding.look is None:
-            msg = "The embedding is an older one, without the slice's look; encode the slice again"
+            msg = "The embedding has not the slice's look beside it; encode the slice again"
             raise InputError(msg)
         side = self.model.logits_size
         scaled = self._rules.frame(embedding.size).scaled
