@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from clocks import seconds, wall
+from clocks import by_turns, seconds, wall
 from report import report
 
 from MedSAGaSlicerLib.engine.embedding import Embedding
@@ -25,11 +26,14 @@ from MedSAGaSlicerLib.engine.families import build
 from MedSAGaSlicerLib.engine.intensity import Normalisation
 from MedSAGaSlicerLib.engine.look import look_of
 from MedSAGaSlicerLib.engine.predictor import Predictor
+from MedSAGaSlicerLib.engine.prompts import Prompts
+from MedSAGaSlicerLib.engine.teaching.adapters import load_adapter
 from MedSAGaSlicerLib.engine.teaching.config import TeachingConfig
 from MedSAGaSlicerLib.engine.teaching.events import Progress
 from MedSAGaSlicerLib.engine.teaching.loop import train
 from MedSAGaSlicerLib.engine.teaching.peak_memory import peak_bytes
 from MedSAGaSlicerLib.engine.teaching.planning import settled
+from MedSAGaSlicerLib.engine.teaching.taught import TaughtPredictor
 from MedSAGaSlicerLib.engine.teaching.views import make_view
 
 SLICES = 15
@@ -64,9 +68,11 @@ def lesson_of_the_starter(device: str) -> None:
     with tempfile.TemporaryDirectory() as work:
         events = train(config, taught, base, Path(work) / "taught", base_name="starter")
         steps = sum(isinstance(event, Progress) for event in events)
+        spent = clock() - began
+        first_click(base, load_adapter(Path(work) / "taught", base), taught, wall(device))
     report(
         "teach starter, 15 slices",
-        [clock() - began],
+        [spent],
         "s of CPU" if device == "cpu" else "s",
         reference=round(steps * config.batch * encode, 1),
         reference_is="encoding alone, if each object were encoded anew in each step",
@@ -74,6 +80,29 @@ def lesson_of_the_starter(device: str) -> None:
         goal=60,
     )
     report("teach starter, memory", [(peak() - start) / _MIB], "MiB over the weights", goal=1024)
+
+
+def first_click(
+    base: Predictor, taught: TaughtPredictor, lesson: ExampleSet, clock: Callable[[], float]
+) -> None:
+    """A click on a segment that was taught, beside the same click on one that was not."""
+    embedding = base.encode(lesson.examples[0].pixels)
+    click = Prompts(((128.0, 100.0),), (True,))
+    ours, plain = by_turns(
+        50,
+        5,
+        clock,
+        lambda: taught.predict(embedding, click),
+        lambda: base.predict(embedding, click),
+    )
+    report(
+        "decode of a first click on a taught segment",
+        [1e3 * each for each in ours],
+        "ms",
+        p95=round(1e3 * float(np.quantile(ours, 0.95)), 2),
+        reference=1e3 * float(np.median(plain)),
+        reference_is="the same on a segment that was not taught",
+    )
 
 
 def steps_of_vit_b(device: str) -> None:

@@ -53,7 +53,7 @@ class TeachingTest(AnnotatingTestCase):
         self.assertIn("confirm", self.ui.teachButton.toolTip)
         self.confirm(4)
         self.assertTrue(self.ui.teachButton.isEnabled())
-        self.assertIn("1 slices", self.ui.planLabel.text)
+        self.assertIn("Slices: 1. From fewer than 5", self.ui.planLabel.text)
 
     def test_the_plan_is_made_for_the_lesson_that_would_be_given(self) -> None:
         self.confirm(2, 4, 6)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.worker.lesson_events import LessonEvent
 
 MEASURABLE: Final = 8
+HARMLESS: Final = 5
+"""Slices from which no structure's clicks got worse by more than a trifle; from one they did on two
+of four (BENCHMARKS.md, "Ways of teaching by the number of masks")."""
 """With fewer confirmed slices none is kept aside, and nothing is measured."""
 
 
@@ -71,7 +74,12 @@ def plan_line(methods: Mapping[str, Mapping[str, Any]], method: str, confirmed: 
     text = _("{count} slices, some of them kept aside to measure.")
     if confirmed < MEASURABLE:
         text = _("{count} slices; with {enough} and more, what it brings is measured.")
-    brings = str(text.format(count=confirmed, enough=MEASURABLE))
+    if confirmed < HARMLESS:
+        text = _(
+            "Slices: {count}. From fewer than {few} prompts can get worse instead of better; with "
+            "{enough} and more, what it brings is measured."
+        )
+    brings = str(text.format(count=confirmed, few=HARMLESS, enough=MEASURABLE))
     chosen = (row for row in methods.values() if row["auto"])
     row = methods.get(method) if method != AUTO else next(chosen, None)
     if row is None or row["seconds"] is None:
