@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from MedSAGaSlicerLib.worker.lesson_events import LessonEvent
 
 MEASURABLE: Final = 8
+"""With fewer confirmed slices none is kept aside, and nothing is measured."""
 HARMLESS: Final = 5
 """Slices from which no structure's clicks got worse by more than a trifle; from one they did on two
-of four (BENCHMARKS.md, "Ways of teaching by the number of masks")."""
-"""With fewer confirmed slices none is kept aside, and nothing is measured."""
+of four, by `decoder` (BENCHMARKS.md, "Ways of teaching by the number of masks")."""
 
 
 def line_about(event: LessonEvent) -> str:
