@@ -55,6 +55,6 @@ $(VENV)/.demo-ready: $(SOURCES) | $(BIN)/python
 
 # galore-torch asks for transformers and bitsandbytes, which nothing here uses.
 $(VENV)/.test-ready: $(SOURCES) | $(BIN)/python
-	$(PIP) --editable '.[benchmark,dask,dev,gui,scene,test,train]'
+	$(PIP) --editable '.[benchmark,dask,dev,gui,openvino,scene,test,train]'
 	$(PIP) --no-deps galore-torch
 	touch $@ $(VENV)/.demo-ready

@@ -1,23 +1,25 @@
 """Encoding in reduced precision: how much faster than the official code, and what it costs in Dice.
 
 ViT-B at 1024 pixels by turns in one process: segment-anything's own modules, ours exact, ours in
-bfloat16, ours with linear layers in 8 bits; random weights from one seed. With `--data` (as of
-accuracy_starter.py) also the starter's Dice on sets that it never learned from, exact and reduced
-on the same slices and prompts. 8 bits are not in the product: this script shows what they would
-bring, with torch's dynamic quantization (weights by channel, tokens by the largest of a call).
+bfloat16, both by OpenVINO where it is installed, ours with linear layers in 8 bits; random weights
+from one seed. `first` is the first encode, with all that has to be prepared for it. With `--data`
+(as of accuracy_starter.py) also the starter's Dice on sets that it never learned from, exact and
+reduced on the same slices and prompts. 8 bits are not in the product: this script shows what they
+would bring, with torch's dynamic quantization (weights by channel, tokens by the largest of a
+call).
 """
 
 import argparse
 import copy
 import warnings
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from accuracy_starter import HEADLINE, Set
 from bench_encode import SIDE, Official
-from clocks import by_turns, wall
+from clocks import by_turns, seconds, wall
 from report import report
 from torch import Tensor, nn
 from torch.ao.quantization import quantize_dynamic
@@ -25,7 +27,8 @@ from torch.ao.quantization import quantize_dynamic
 from MedSAGaSlicerLib.engine.cases import LabelChoice, find_cases
 from MedSAGaSlicerLib.engine.evaluation import evaluate
 from MedSAGaSlicerLib.engine.families import build
-from MedSAGaSlicerLib.engine.precision import choose_precision
+from MedSAGaSlicerLib.engine.openvino_encoder import has_openvino
+from MedSAGaSlicerLib.engine.precision import BY_OPENVINO, choose_precision
 from MedSAGaSlicerLib.engine.predictor import Predictor, load_predictor
 
 REDUCED = "bfloat16"
@@ -78,7 +81,7 @@ def main() -> None:
         speed(options)
     if options.data:
         found = [cost(chosen, options) for chosen in HEADLINE]
-        for name in (REDUCED, EIGHT):
+        for name in found[0]:
             lost = [abs(value) for one in found for value in one[name]]
             report(f"starter Dice lost to {name}, largest", [max(lost)], "Dice")
 
@@ -92,20 +95,14 @@ def speed(options: argparse.Namespace) -> None:
             torch.nn.init.normal_(weights, std=0.1)
     pixels = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     official = Official(copy.deepcopy(model), "cpu")
-    exact = Predictor(model)
-    reduced, eight = Predictor(model, precision=REDUCED), EightBitPredictor(model)
-    times = by_turns(
-        options.rounds,
-        1,
-        wall("cpu"),
-        lambda: official.encode(pixels),
-        lambda: exact.encode(pixels),
-        lambda: reduced.encode(pixels),
-        lambda: eight.encode(pixels),
-    )
+    ways: dict[str, Predictor] = {"float32": Predictor(model)}
+    ways |= {name: Predictor(model, precision=name) for name in (REDUCED, *by_openvino())}
+    ways[EIGHT] = EightBitPredictor(model)
+    calls = [partial(way.encode, pixels) for way in ways.values()]
+    begun = dict(zip(ways, (seconds(call, wall("cpu")) for call in calls), strict=True))
+    times = by_turns(options.rounds, 1, wall("cpu"), lambda: official.encode(pixels), *calls)
     right = official.embedding()
-    ways = (("float32", exact), (REDUCED, reduced), (EIGHT, eight))
-    for (name, predictor), values in zip(ways, times[1:], strict=True):
+    for (name, predictor), values in zip(ways.items(), times[1:], strict=True):
         apart = np.linalg.norm(predictor.encode(pixels).features - right) / np.linalg.norm(right)
         report(
             f"{options.family} encode, {name}",
@@ -117,9 +114,15 @@ def speed(options: argparse.Namespace) -> None:
                 round(a / b, 3) for a, b in zip(times[0], values, strict=True)
             ),
             relative_error=float(apart),
+            first=round(begun[name], 2),
             threads=options.threads,
             auto=choose_precision("auto", torch.device("cpu")),
         )
+
+
+def by_openvino() -> tuple[str, ...]:
+    """What OpenVINO can be asked for, if it is here."""
+    return tuple(BY_OPENVINO) if has_openvino() else ()
 
 
 def cost(chosen: Set, options: argparse.Namespace) -> dict[str, list[float]]:
@@ -131,9 +134,10 @@ def cost(chosen: Set, options: argparse.Namespace) -> dict[str, list[float]]:
         cases = tuple(cases[place] for place in places)
     plain = load_predictor("starter", "cpu", options.threads)
     reduced = {
-        REDUCED: load_predictor("starter", "cpu", options.threads, precision=REDUCED),
-        EIGHT: EightBitPredictor(plain.model),
+        name: load_predictor("starter", "cpu", options.threads, precision=name)
+        for name in (REDUCED, *by_openvino())
     }
+    reduced[EIGHT] = EightBitPredictor(plain.model)
     lost: dict[str, list[float]] = {name: [] for name in reduced}
     for prompts in ("box", "clicks"):
         label = LabelChoice.parse(chosen.label)

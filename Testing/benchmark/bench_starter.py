@@ -7,6 +7,7 @@ run by turns with ours in one process.
 import argparse
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from clocks import by_turns, wall
 from report import report
 from torch import nn
 
+from MedSAGaSlicerLib.engine.openvino_encoder import has_openvino
+from MedSAGaSlicerLib.engine.precision import BY_OPENVINO
 from MedSAGaSlicerLib.engine.predictor import load_predictor
 from MedSAGaSlicerLib.engine.preprocessing import preprocess
 from MedSAGaSlicerLib.engine.prompts import Prompts
@@ -56,6 +59,9 @@ def main() -> None:
 
     prompts = Prompts(((256.0, 256.0),), (True,))
     compare("encode", options, lambda: predictor.encode(pixels), official_encode)
+    for precision in BY_OPENVINO if has_openvino() and options.device == "cpu" else ():
+        other = load_predictor("starter", precision=precision)
+        compare(f"encode, {precision}", options, partial(other.encode, pixels), official_encode)
     compare("decode", options, lambda: predictor.predict(embedding, prompts), official_decode)
 
 
@@ -73,7 +79,7 @@ def compare(
         "s",
         reference=float(np.median(theirs)),
         reference_is="segment-anything's own code for the same network",
-        includes="preparing a 512 x 512 slice" if name == "encode" else "the mask in its grid",
+        includes="preparing a 512 x 512 slice" if "encode" in name else "the mask in its grid",
     )
 
 

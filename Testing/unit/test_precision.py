@@ -94,6 +94,7 @@ def test_auto_takes_what_is_faster_here(
     gain: float, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "gain_of_half", lambda: gain)
+    monkeypatch.setattr(precision, "has_openvino", lambda: False)
     assert choose_precision("auto", CPU) == chosen
     assert choose_precision("auto", torch.device("cuda")) == "float32"
     assert choose_precision("bfloat16", CPU) == "bfloat16"

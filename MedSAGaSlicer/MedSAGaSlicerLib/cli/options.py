@@ -93,8 +93,8 @@ def add_model(
     command.add_argument(
         "--precision",
         default="float32",
-        metavar="float32|bfloat16|auto",
-        help="what the encoder computes in; auto: bfloat16 where this CPU multiplies it faster "
-        "(default: %(default)s)",
+        metavar="NAME",
+        help="what the encoder computes in: float32, bfloat16, the same by OpenVINO (openvino, "
+        "openvino-bfloat16), auto: the fastest here (default: %(default)s)",
     )
     command.add_argument("--json", action="store_true", help="progress as one JSON object a line")

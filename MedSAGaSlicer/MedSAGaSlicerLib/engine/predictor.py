@@ -25,7 +25,7 @@ from MedSAGaSlicerLib.engine.families import FAMILIES, SamModel
 from MedSAGaSlicerLib.engine.look import embedding_of
 from MedSAGaSlicerLib.engine.mask_prompt import mask_logits
 from MedSAGaSlicerLib.engine.neighbours import check_shown
-from MedSAGaSlicerLib.engine.precision import FULL, choose_precision, lowered
+from MedSAGaSlicerLib.engine.precision import FULL, choose_precision, encoder_in, part_of_key
 from MedSAGaSlicerLib.engine.preprocessing import SliceFrame, preprocessing_of
 from MedSAGaSlicerLib.engine.products import hasten
 from MedSAGaSlicerLib.engine.prompts import MaskPrompt, Prompts, is_ambiguous, is_mask
@@ -84,13 +84,12 @@ class Predictor:
         Models that share their encoder and differ in the decoder share the key.
         """
         key = f"{self.encoder_fingerprint}-{self._rules.name}-{self._rules.input_size}"
-        return key if self.precision == FULL else f"{key}-{self.precision}"
+        return key + part_of_key(self.precision)
 
     @cached_property
     def _encoder(self) -> nn.Module:
-        """What encodes: the model's own, or in reduced precision a copy of it."""
-        encoder = self.model.image_encoder
-        return encoder if self.precision == FULL else lowered(encoder)
+        """What encodes: the model's own, or in another precision one made from it."""
+        return encoder_in(self.precision, self.model.image_encoder)
 
     @cached_property
     def encoder_fingerprint(self) -> str:
@@ -264,7 +263,8 @@ def load_predictor(
             `cuda:1`, or `mps` (untested).
         threads: of torch on the CPU, for the whole process; None leaves them as they are.
         folder: of downloaded models; by default `registry.model_folder()`.
-        precision: of encoding: `float32`, `bfloat16`, or `auto` (`engine.precision`).
+        precision: of encoding: `float32`, `bfloat16`, the same by OpenVINO, or `auto`
+            (`engine.precision`).
 
     Raises:
         InputError: no such name, file, precision or device, or the model is not here yet.

@@ -9,6 +9,7 @@ float32; the numbers differ in the last bits.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,13 @@ class QuickLinear(nn.Linear):
         return product(tokens.to(self.weight.dtype), self.weight, self.bias).to(tokens.dtype)
 
 
+def is_exporting() -> bool:
+    """Whether `torch.export` writes down what is computed, for others: then by plain operations."""
+    # torch 2.6 cannot say; nothing here exports with it.
+    asked: Callable[[], bool] | None = getattr(torch.compiler, "is_exporting", None)
+    return asked is not None and asked()
+
+
 def hasten(network: nn.Module) -> None:
     """Swap a network's linear layers for `QuickLinear`, in place: names and values stay."""
     for module in network.modules():
@@ -134,7 +142,7 @@ def hasten(network: nn.Module) -> None:
 def _fast(rows: Tensor, weights: Tensor) -> Any | None:
     """The product of oneDNN, if it pays for these."""
     same = rows.dtype == weights.dtype and rows.device.type == weights.device.type == "cpu"
-    if not same or rows.dtype not in _TYPES or rows.numel() == 0:
+    if not same or rows.dtype not in _TYPES or rows.numel() == 0 or is_exporting():
         return None
     return onednn()
 
