@@ -41,3 +41,12 @@ def test_every_method_is_planned_for_the_model_in_use(tmp_path: Path) -> None:
     assert [row["method"] for row in values["methods"]] == list(METHODS)
     assert sum(row["auto"] for row in values["methods"]) == 1
     assert all(row["peak_bytes"] > 0 and row["seconds"] > 0 for row in values["methods"])
+
+
+def test_a_survey_is_answered_though_other_slices_are_ahead_meanwhile(stage: Stage) -> None:
+    client = stage.started()
+    key, pixels = a_slice(1)
+    survey = client.survey(3)
+    # As a person does who scrolls on before it has ended.
+    client.prefetch([(key, lambda: pixels)])
+    only(client.wait(survey, timeout_s=SAFETY_S), Surveyed)

@@ -97,7 +97,7 @@ class Ledger:
             if isinstance(request, Encode) and request.prefetch and request.key in wanted:
                 request.told_as = number
                 on_their_way.add(request.key)
-            elif request.ahead:
+            elif isinstance(request, (Encode, Prefetch)) and request.ahead:
                 self.forget(request.number)
         rest = [(key, source) for key, source in slices if key not in on_their_way]
         self._prefetch.replace(number, rest)
