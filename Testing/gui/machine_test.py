@@ -55,6 +55,16 @@ class StorageTest(AnnotatingTestCase):
         box.textActivated.emit(box.currentText)
         self.assertEqual(self.logic.annotators.settings.device, "cpu")
 
+    def test_the_fastest_encoding_is_one_choice_and_exact_the_usual_one(self) -> None:
+        settings, box = self.logic.annotators.settings, self.ui.precisionSelector
+        self.assertIsNone(settings.make_client("starter").precision)
+        first = self.logic.annotators.current
+        box.setCurrentIndex(box.findData("auto"))
+        box.textActivated.emit(box.currentText)
+        self.addCleanup(qt.QSettings().remove, "MedSAGaSlicer")
+        self.assertEqual(settings.make_client("starter").precision, "auto")
+        self.assertIsNot(self.logic.annotators.current, first)
+
     def test_a_worker_of_the_persons_own_is_what_the_settings_say(self) -> None:
         settings = self.logic.annotators.settings
         self.ui.workerEdit.setText("/opt/my env/bin/python3")

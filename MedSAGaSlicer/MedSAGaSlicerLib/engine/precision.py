@@ -3,7 +3,8 @@
 Reduced precision is bfloat16 in the products alone: what goes on from block to block, the norms and
 the decoder stay float32. It is chosen by name; `auto` takes it where this machine multiplies it
 clearly faster, as processors with AVX512-BF16 or AMX do, and OpenVINO where it is installed, which
-was faster in either on all encoders measured (BENCHMARKS.md, "Reduced precision").
+was faster on ViT-B and the starter, but for ViT-B in float32, where it was level (BENCHMARKS.md,
+"Reduced precision").
 """
 
 from __future__ import annotations

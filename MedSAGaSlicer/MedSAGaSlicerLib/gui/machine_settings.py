@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
+PRECISIONS: Final = ("float32", "auto")
+"""Those of `engine.precision` that are offered: the exact one, and the fastest that there is."""
 CACHE_GB: Final = 8
 _PREFIX: Final = "MedSAGaSlicer/"
 
@@ -40,6 +42,16 @@ class MachineSettings:
     @device.setter
     def device(self, name: str) -> None:
         _write("Device", name)
+
+    @property
+    def precision(self) -> str:
+        """What slices are encoded in: one of ``PRECISIONS``."""
+        text = _read("Precision", PRECISIONS[0])
+        return text if text in PRECISIONS else PRECISIONS[0]
+
+    @precision.setter
+    def precision(self, name: str) -> None:
+        _write("Precision", name)
 
     @property
     def cache_gb(self) -> int:
@@ -77,6 +89,7 @@ class MachineSettings:
             parse_command(text) if text else None,
             model=model,
             device=self.device,
+            precision=None if self.precision == PRECISIONS[0] else self.precision,
             disk_bytes=self.cache_gb << 30,
             environment=_startup_environment() if text else None,
         )

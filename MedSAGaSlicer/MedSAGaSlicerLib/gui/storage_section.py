@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from MedSAGaSlicerLib import __version__
 from MedSAGaSlicerLib.gui.diagnostics import diagnostics
-from MedSAGaSlicerLib.gui.machine_settings import DEVICES
+from MedSAGaSlicerLib.gui.machine_settings import DEVICES, PRECISIONS
 from MedSAGaSlicerLib.gui.wording import size_text, survey_text
 from MedSAGaSlicerLib.scene.stored_pixels import delete_examples, places
 from MedSAGaSlicerLib.worker.events import Stats, Surveyed
@@ -47,9 +47,13 @@ class StorageSection:
         for name, device in zip(names, DEVICES, strict=True):
             self.ui.deviceSelector.addItem(name, device)
         self.ui.deviceSelector.setCurrentIndex(DEVICES.index(self._settings.device))
+        for name, precision in zip((_("exact"), _("fastest")), PRECISIONS, strict=True):
+            self.ui.precisionSelector.addItem(name, precision)
+        self.ui.precisionSelector.setCurrentIndex(PRECISIONS.index(self._settings.precision))
         self.ui.workerEdit.setText(self._settings.worker_command)
         self.ui.cacheLimitSpinBox.setValue(self._settings.cache_gb)
         self.ui.deviceSelector.textActivated.connect(self.onDevice)
+        self.ui.precisionSelector.textActivated.connect(self.onSettings)
         self.ui.workerEdit.editingFinished.connect(self.onSettings)
         self.ui.cacheLimitSpinBox.editingFinished.connect(self.onSettings)
         self.ui.clearCacheButton.clicked.connect(self.onClearCache)
@@ -105,12 +109,14 @@ class StorageSection:
         """Settings may have changed: the worker is started anew with them."""
         new = (
             str(self.ui.deviceSelector.currentData),
+            str(self.ui.precisionSelector.currentData),
             str(self.ui.workerEdit.text).strip(),
             int(self.ui.cacheLimitSpinBox.value),
         )
-        settings = self._settings
-        if new != (settings.device, settings.worker_command, settings.cache_gb):
-            settings.device, settings.worker_command, settings.cache_gb = new
+        names = ("device", "precision", "worker_command", "cache_gb")
+        if new != tuple(getattr(self._settings, name) for name in names):
+            for name, value in zip(names, new, strict=True):
+                setattr(self._settings, name, value)
             self._restarted()
 
     def onClearCache(self, _checked: bool = False) -> None:
