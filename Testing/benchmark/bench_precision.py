@@ -1,25 +1,29 @@
 """Encoding in reduced precision: how much faster than the official code, and what it costs in Dice.
 
-ViT-B at 1024 pixels by turns in one process: segment-anything's own modules, ours exact, ours in
-bfloat16, both by OpenVINO where it is installed, ours with linear layers in 8 bits; random weights
-from one seed. `first` is the first encode, with all that has to be prepared for it. With `--data`
-(as of accuracy_starter.py) also the starter's Dice on sets that it never learned from, exact and
-reduced on the same slices and prompts. 8 bits are not in the product: this script shows what they
-would bring, with torch's dynamic quantization (weights by channel, tokens by the largest of a
-call).
+ViT-B at 1024 pixels by turns, each in processes of its own: segment-anything's own modules, ours
+exact, ours in bfloat16, both by OpenVINO where it is installed, ours with linear layers in 8 bits;
+random weights from one seed. `first` is the first encode, with all that has to be prepared for it.
+With `--data` (as of accuracy_starter.py) also the starter's Dice on sets that it never learned
+from, exact and reduced on the same slices and prompts. 8 bits are not in the product: this script
+shows what they would bring, with torch's dynamic quantization (weights by channel, tokens by the
+largest of a call).
 """
 
 import argparse
 import copy
+import json
+import subprocess
+import sys
+import tempfile
 import warnings
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from accuracy_starter import HEADLINE, Set
-from bench_encode import SIDE, Official
-from clocks import by_turns, seconds, wall
+from bench_encode import SIDE, Official, Ours, held, most
+from clocks import seconds, wall
 from report import report
 from torch import Tensor, nn
 from torch.ao.quantization import quantize_dynamic
@@ -28,10 +32,11 @@ from MedSAGaSlicerLib.engine.cases import LabelChoice, find_cases
 from MedSAGaSlicerLib.engine.evaluation import evaluate
 from MedSAGaSlicerLib.engine.families import build
 from MedSAGaSlicerLib.engine.openvino_encoder import has_openvino
-from MedSAGaSlicerLib.engine.precision import BY_OPENVINO, choose_precision
+from MedSAGaSlicerLib.engine.precision import BY_OPENVINO, FULL, choose_precision
 from MedSAGaSlicerLib.engine.predictor import Predictor, load_predictor
 
 REDUCED = "bfloat16"
+OFFICIAL = "official"
 EIGHT = "int8"
 EIGHT_BY = "onednn"
 
@@ -66,10 +71,12 @@ class EightBitPredictor(Predictor):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="0: no times")
+    parser.add_argument("--rounds", type=int, default=2, help="0: no times")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--family", default="sam_vit_b")
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--child", help="one way, in this process")
+    parser.add_argument("--output", type=Path)
     parser.add_argument("--most-cases", type=int, default=4, help="per set, evenly spread")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -77,6 +84,9 @@ def main() -> None:
         torch.backends.quantized.engine = EIGHT_BY
     # Its successor is a package of its own; for a comparison torch's part is enough.
     warnings.filterwarnings("ignore", message=r"torch\.(ao|quantize)")
+    if options.child:
+        child(options)
+        return
     if options.rounds:
         speed(options)
     if options.data:
@@ -87,37 +97,61 @@ def main() -> None:
 
 
 def speed(options: argparse.Namespace) -> None:
-    """Seconds of an encode in each way, and how far the embeddings are apart."""
+    """Encoding in each way, and how far the embeddings are apart; each in processes of its own.
+
+    In one process they disturb each other: beside four more copies of the encoder the official code
+    was found to take twice its time.
+    """
+    ways = (OFFICIAL, FULL, REDUCED, *by_openvino(), EIGHT)
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    with tempfile.TemporaryDirectory() as folder:
+        for way in ways * options.rounds:
+            command = [sys.executable, __file__, "--child", way, "--family", options.family]
+            command += ["--threads", str(options.threads), "--output", f"{folder}/{way}.npy"]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found[way].append(json.loads(done.stdout))
+        embeddings = {way: np.load(f"{folder}/{way}.npy") for way in ways}
+    right, reference = embeddings[OFFICIAL], [one["encode"] for one in found.pop(OFFICIAL)]
+    for way, runs in found.items():
+        values = [one["encode"] for one in runs]
+        report(
+            f"{options.family} encode, {way}",
+            values,
+            "s",
+            reference=float(np.median(reference)),
+            reference_is="segment-anything's own code, float32",
+            official_over_ours=sorted(
+                round(a / b, 3) for a, b in zip(reference, values, strict=True)
+            ),
+            relative_error=float(np.linalg.norm(embeddings[way] - right) / np.linalg.norm(right)),
+            first=round(float(np.median([one["first"] for one in runs])), 2),
+            threads=options.threads,
+            auto=choose_precision("auto", torch.device("cpu")),
+        )
+        peaks = [one["peak"] for one in runs]
+        report(f"{options.family} peak, {way}", peaks, "GiB over the weights", goal=1.2)
+
+
+def child(options: argparse.Namespace) -> None:
+    """Measure one way and print it; the embedding goes to the output file."""
     torch.manual_seed(0)
     model = build(options.family)
     for name, weights in model.named_parameters():
         if "rel_pos" in name or "pos_embed" in name:
             torch.nn.init.normal_(weights, std=0.1)
     pixels = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-    official = Official(copy.deepcopy(model), "cpu")
-    ways: dict[str, Predictor] = {"float32": Predictor(model)}
-    ways |= {name: Predictor(model, precision=name) for name in (REDUCED, *by_openvino())}
-    ways[EIGHT] = EightBitPredictor(model)
-    calls = [partial(way.encode, pixels) for way in ways.values()]
-    begun = dict(zip(ways, (seconds(call, wall("cpu")) for call in calls), strict=True))
-    times = by_turns(options.rounds, 1, wall("cpu"), lambda: official.encode(pixels), *calls)
-    right = official.embedding()
-    for (name, predictor), values in zip(ways.items(), times[1:], strict=True):
-        apart = np.linalg.norm(predictor.encode(pixels).features - right) / np.linalg.norm(right)
-        report(
-            f"{options.family} encode, {name}",
-            values,
-            "s",
-            reference=float(np.median(times[0])),
-            reference_is="segment-anything's own code, float32",
-            official_over_ours=sorted(
-                round(a / b, 3) for a, b in zip(times[0], values, strict=True)
-            ),
-            relative_error=float(apart),
-            first=round(begun[name], 2),
-            threads=options.threads,
-            auto=choose_precision("auto", torch.device("cpu")),
-        )
+    path: Official | Ours = (
+        Official(model, "cpu") if options.child == OFFICIAL else Ours(model, "cpu")
+    )
+    if isinstance(path, Ours):
+        eight = options.child == EIGHT
+        made = EightBitPredictor(model) if eight else Predictor(model, precision=options.child)
+        path.predictor = made
+    before = held("cpu")
+    first, *later = (seconds(lambda: path.encode(pixels), wall("cpu")) for _ in range(3))
+    np.save(options.output, path.embedding())
+    figures = {"encode": min(later), "first": first, "peak": most("cpu") - before}
+    sys.stdout.write(json.dumps(figures))
 
 
 def by_openvino() -> tuple[str, ...]:

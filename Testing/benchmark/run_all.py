@@ -51,7 +51,7 @@ RUNS = (
     Run("starter", gpu=True),
     Run("encode", "--rounds 3", gpu=True),
     Run("encode-mobile_sam", "--family mobile_sam --rounds 3", gpu=True, beside_clone=True),
-    Run("precision", "--rounds 3"),
+    Run("precision", "--rounds 2"),
     Run("galore", "--rank 4", gpu=True),
     Run("kept"),
     Run("late", "--family starter --steps 4", gpu=True),
