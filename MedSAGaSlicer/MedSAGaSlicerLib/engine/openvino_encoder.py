@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ class OpenVinoEncoder(nn.Module):
         return torch.from_numpy(found[0][0].copy())
 
     def _compiled(self, encoder: nn.Module, images: Tensor) -> Any:
-        import openvino
+        openvino = _openvino()
         from openvino.frontend import GeneralFailure, OpConversionFailure
 
         try:
@@ -98,6 +99,17 @@ class OpenVinoEncoder(nn.Module):
         }
 
 
+def _openvino() -> Any:
+    """The package, without its part that reports to its makers, over the network, what is used.
+
+    It does so when it is imported and when a network is converted, unless that part is missing.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without what tracing says of segment-anything's code, and OpenVINO's reader of torch's."""
@@ -118,10 +130,7 @@ def _exported(encoder: nn.Module, images: Tensor) -> torch.export.ExportedProgra
 
 
 def _converted(program: torch.export.ExportedProgram) -> Any:
-    """OpenVINO's form of it.
-
-    Not by `openvino.convert_model`: that tells its makers, over the network, that it was used.
-    """
+    """OpenVINO's form of it, by what `openvino.convert_model` does within."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
