@@ -94,12 +94,7 @@ def run(path: str, options: argparse.Namespace, output: Path) -> dict[str, float
 
 def child(options: argparse.Namespace) -> None:
     """Measure one path and print it; arrays go to the output file for comparison."""
-    torch.manual_seed(0)
-    model = build(options.family)
-    for name, weights in model.named_parameters():
-        if "rel_pos" in name or "pos_embed" in name:
-            torch.nn.init.normal_(weights, std=0.1)
-    pixels = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    model, pixels = model_and_picture(options.family)
     if options.child == "official" and options.official:
         with_published_encoder(model, options.official)
     kind, clock = Official if options.child == "official" else Ours, wall(options.device)
@@ -111,6 +106,16 @@ def child(options: argparse.Namespace) -> None:
     np.savez(options.output, embedding=path.embedding(), logits=path.logits())
     figures = {"encode": min(encodes[1:]), "decode": float(np.median(decodes[2:])), "peak": peak}
     sys.stdout.write(json.dumps(figures))
+
+
+def model_and_picture(family: str) -> tuple[SamModel, np.ndarray]:
+    """Random weights and pixels, the same each time; positions count, as after training."""
+    torch.manual_seed(0)
+    model = build(family)
+    for name, weights in model.named_parameters():
+        if "rel_pos" in name or "pos_embed" in name:
+            torch.nn.init.normal_(weights, std=0.1)
+    return model, np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
 
 
 def most(device: str) -> float:
@@ -175,8 +180,8 @@ class Official:
 class Ours:
     """The product's predictor."""
 
-    def __init__(self, model: SamModel, device: str) -> None:
-        self.predictor = Predictor(model, device)
+    def __init__(self, model: SamModel, device: str, predictor: Predictor | None = None) -> None:
+        self.predictor = predictor or Predictor(model, device)
         self.device = device
 
     def encode(self, pixels: np.ndarray) -> None:

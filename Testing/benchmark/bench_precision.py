@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accuracy_starter import HEADLINE, Set
-from bench_encode import SIDE, Official, Ours, held, most
+from bench_encode import Official, Ours, held, model_and_picture, most
 from clocks import seconds, wall
 from report import report
 from torch import Tensor, nn
@@ -30,7 +30,6 @@ from torch.ao.quantization import quantize_dynamic
 
 from MedSAGaSlicerLib.engine.cases import LabelChoice, find_cases
 from MedSAGaSlicerLib.engine.evaluation import evaluate
-from MedSAGaSlicerLib.engine.families import build
 from MedSAGaSlicerLib.engine.openvino_encoder import has_openvino
 from MedSAGaSlicerLib.engine.precision import BY_OPENVINO, FULL, choose_precision
 from MedSAGaSlicerLib.engine.predictor import Predictor, load_predictor
@@ -134,19 +133,13 @@ def speed(options: argparse.Namespace) -> None:
 
 def child(options: argparse.Namespace) -> None:
     """Measure one way and print it; the embedding goes to the output file."""
-    torch.manual_seed(0)
-    model = build(options.family)
-    for name, weights in model.named_parameters():
-        if "rel_pos" in name or "pos_embed" in name:
-            torch.nn.init.normal_(weights, std=0.1)
-    pixels = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-    path: Official | Ours = (
-        Official(model, "cpu") if options.child == OFFICIAL else Ours(model, "cpu")
-    )
-    if isinstance(path, Ours):
-        eight = options.child == EIGHT
-        made = EightBitPredictor(model) if eight else Predictor(model, precision=options.child)
-        path.predictor = made
+    model, pixels = model_and_picture(options.family)
+    if options.child == OFFICIAL:
+        path: Official | Ours = Official(model, "cpu")
+    elif options.child == EIGHT:
+        path = Ours(model, "cpu", EightBitPredictor(model))
+    else:
+        path = Ours(model, "cpu", Predictor(model, precision=options.child))
     before = held("cpu")
     first, *later = (seconds(lambda: path.encode(pixels), wall("cpu")) for _ in range(3))
     np.save(options.output, path.embedding())

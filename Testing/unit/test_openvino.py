@@ -12,11 +12,12 @@ import pytest
 import torch
 from encoder_lessons import config_of
 from lessons import QUICK, deep_example, discs, example, finished, teach, tiny_predictor
+from small_models import bright_disc, small_model
 from torch import Tensor, nn
 
 from MedSAGaSlicerLib.engine import openvino_encoder, precision
 from MedSAGaSlicerLib.engine.examples import ExampleSet
-from MedSAGaSlicerLib.engine.families import SamModel, architecture, build_architecture
+from MedSAGaSlicerLib.engine.families import SamModel
 from MedSAGaSlicerLib.engine.metrics import dice
 from MedSAGaSlicerLib.engine.precision import choose_precision
 from MedSAGaSlicerLib.engine.predictor import Predictor, load_predictor
@@ -29,13 +30,6 @@ CLICK = Prompts(points=((80.0, 70.0),), positive=(True,))
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
 )
-
-
-def disc(brightness: int = 150) -> np.ndarray:
-    rows, columns = np.mgrid[:150, :170]
-    inside = (rows - 70) ** 2 + (columns - 80) ** 2 <= 30**2
-    noise = np.random.default_rng(0).integers(0, 30, inside.shape)
-    return (inside * brightness + 40 + noise).astype(np.uint8)
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> float:
@@ -56,17 +50,17 @@ def exact() -> Predictor:
 class TestTheStarter:
     def test_in_float32_it_is_the_same_to_rounding(self, exact: Predictor) -> None:
         other = load_predictor("starter", "cpu", precision="openvino")
-        found = other.encode(disc())
-        assert apart(exact.encode(disc()).features, found.features) < 1e-4
+        found = other.encode(bright_disc())
+        assert apart(exact.encode(bright_disc()).features, found.features) < 1e-4
         assert other.encoder_key == exact.encoder_key
         assert np.array_equal(exact.predict(found, CLICK).mask, other.predict(found, CLICK).mask)
 
     def test_in_bfloat16_it_is_close_and_another_precision(self, exact: Predictor) -> None:
         other = load_predictor("starter", "cpu", precision="openvino-bfloat16")
         torchs = load_predictor("starter", "cpu", precision="bfloat16")
-        found = other.encode(disc())
-        assert 1e-4 < apart(exact.encode(disc()).features, found.features) < 0.03
-        masks = [p.predict(p.encode(disc()), CLICK).mask for p in (exact, other)]
+        found = other.encode(bright_disc())
+        assert 1e-4 < apart(exact.encode(bright_disc()).features, found.features) < 0.03
+        masks = [p.predict(p.encode(bright_disc()), CLICK).mask for p in (exact, other)]
         assert dice(*masks) > 0.99
         for user in (exact, torchs):
             with pytest.raises(InputError, match="another encoder"):
@@ -74,7 +68,7 @@ class TestTheStarter:
 
     def test_slices_encoded_together_are_those_encoded_alone(self, exact: Predictor) -> None:
         other = by_openvino(exact)
-        slices = [disc(), disc(90), np.rot90(disc())]
+        slices = [bright_disc(), bright_disc(90), np.rot90(bright_disc())]
         for together, pixels in zip(other.encode_batch(slices), slices, strict=True):
             np.testing.assert_array_equal(together.features, other.encode(pixels).features)
 
@@ -100,26 +94,23 @@ class TestTheStarter:
         assert not (tmp_path / "intel").exists()
 
     def test_torch_goes_on_as_before(self, exact: Predictor) -> None:
-        before = exact.encode(disc()).features
-        by_openvino(exact).encode(disc())
-        np.testing.assert_array_equal(exact.encode(disc()).features, before)
+        before = exact.encode(bright_disc()).features
+        by_openvino(exact).encode(bright_disc())
+        np.testing.assert_array_equal(exact.encode(bright_disc()).features, before)
         assert not torch.is_inference_mode_enabled()
 
 
 @needs_openvino
 @pytest.mark.parametrize("family", ["sam_vit_b", "sam_med2d_b", "lite_medsam"])
 def test_every_kind_of_encoder_can_be_computed(family: str) -> None:
-    known = architecture(family)
-    if known.encoder == "tiny":
-        known = replace(known, image_size=64)
-    else:
-        known = replace(known, image_size=64, grid=8, dim=48, depth=2, heads=3, global_blocks=(1,))
-    torch.manual_seed(0)
-    model = build_architecture(family, known)
+    model = small_model(family)
     for name, weights in model.named_parameters():
         if "rel_pos" in name:
             nn.init.normal_(weights, std=0.1)
-    one, other = Predictor(model).encode(disc()), by_openvino(Predictor(model)).encode(disc())
+    one, other = (
+        Predictor(model).encode(bright_disc()),
+        by_openvino(Predictor(model)).encode(bright_disc()),
+    )
     assert apart(one.features, other.features) < 1e-4
 
 
@@ -169,7 +160,7 @@ def test_an_encoder_that_it_cannot_compute_is_refused_with_a_way_out() -> None:
     predictor = Predictor(wayward, precision="openvino")
     wayward.image_encoder.patch_embed = nn.Sequential(wayward.image_encoder.patch_embed, Wayward())
     with pytest.raises(DependencyError, match=r"cannot compute.*float32 or bfloat16"):
-        predictor.encode(disc())
+        predictor.encode(bright_disc())
 
 
 def test_where_it_is_missing_it_is_said_and_nothing_is_lost(
@@ -178,8 +169,8 @@ def test_where_it_is_missing_it_is_said_and_nothing_is_lost(
     monkeypatch.setattr(openvino_encoder, "has_openvino", lambda: False)
     predictor = Predictor(exact.model, precision="openvino")
     with pytest.raises(DependencyError, match="pip install openvino"):
-        predictor.encode(disc())
-    exact.encode(disc())
+        predictor.encode(bright_disc())
+    exact.encode(bright_disc())
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
 """Encoding in reduced precision: close, faster where it is chosen, never mixed up with exact."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
+from small_models import bright_disc, small_model
 
 from MedSAGaSlicerLib.engine import precision
-from MedSAGaSlicerLib.engine.families import architecture, build_architecture
 from MedSAGaSlicerLib.engine.metrics import dice
 from MedSAGaSlicerLib.engine.precision import choose_precision, lowered
 from MedSAGaSlicerLib.engine.predictor import Predictor, load_predictor
@@ -16,13 +14,6 @@ from MedSAGaSlicerLib.errors import InputError
 
 CPU = torch.device("cpu")
 CENTRE = Prompts(points=((80.0, 70.0),), positive=(True,))
-
-
-def disc() -> np.ndarray:
-    rows, columns = np.mgrid[:150, :170]
-    inside = (rows - 70) ** 2 + (columns - 80) ** 2 <= 30**2
-    noise = np.random.default_rng(0).integers(0, 30, inside.shape)
-    return (inside * 150 + 40 + noise).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +29,7 @@ def short() -> Predictor:
 def test_the_starter_gives_nearly_the_same_embedding_and_mask(
     exact: Predictor, short: Predictor
 ) -> None:
-    one, other = exact.encode(disc()), short.encode(disc())
+    one, other = exact.encode(bright_disc()), short.encode(bright_disc())
     difference = np.linalg.norm(one.features - other.features) / np.linalg.norm(one.features)
     assert 0 < difference < 0.02
     masks = [p.predict(e, CENTRE).mask for p, e in ((exact, one), (short, other))]
@@ -53,30 +44,26 @@ def test_an_embedding_of_one_precision_is_refused_by_the_other(
     assert exact.fingerprint == short.fingerprint
     for maker, user in ((exact, short), (short, exact)):
         with pytest.raises(InputError, match="another encoder"):
-            user.predict(maker.encode(disc()), CENTRE)
+            user.predict(maker.encode(bright_disc()), CENTRE)
 
 
 def test_without_a_wish_it_is_exact(exact: Predictor) -> None:
     named = load_predictor("starter", "cpu", precision="float32")
     assert exact.precision == "float32"
     assert exact.encoder_key == named.encoder_key
-    assert np.array_equal(exact.encode(disc()).features, named.encode(disc()).features)
+    assert np.array_equal(
+        exact.encode(bright_disc()).features, named.encode(bright_disc()).features
+    )
 
 
 def test_all_weights_stay_as_they_are_in_reduced_precision(short: Predictor) -> None:
-    short.encode(disc())
+    short.encode(bright_disc())
     assert all(weight.dtype == torch.float32 for weight in short.model.parameters())
 
 
 @pytest.mark.parametrize("family", ["sam_vit_b", "sam_med2d_b", "lite_medsam"])
 def test_every_kind_of_encoder_can_be_lowered(family: str) -> None:
-    known = architecture(family)
-    if known.encoder == "tiny":
-        known = replace(known, image_size=64)
-    else:
-        known = replace(known, image_size=64, grid=8, dim=48, depth=2, heads=3, global_blocks=(1,))
-    torch.manual_seed(0)
-    encoder = Predictor(build_architecture(family, known)).model.image_encoder
+    encoder = Predictor(small_model(family)).model.image_encoder
     image = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         one, other = encoder(image), lowered(encoder)(image)
